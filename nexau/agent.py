@@ -1,0 +1,330 @@
+"""The agent actor: a ReAct loop that answers `Call` with `Result`, like any tool.
+
+A sub-agent is nothing more than a child actor of the same class with its own prompt, history,
+tools and share of the limits.
+"""
+
+from collections import deque
+from collections.abc import Awaitable
+
+import anyio
+from msgspec import Struct
+
+from nexau.actors import Actor
+from nexau.boundary import describe, guarded
+from nexau.budget import Budget, LimitReached, Reservation
+from nexau.definition import DefinitionError
+from nexau.models.base import (
+    AssistantMessage,
+    Message,
+    ModelError,
+    ModelRequest,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    Turn,
+    UserMessage,
+)
+from nexau.nearest import hint
+from nexau.prepare import Prepared
+from nexau.scope import Scope
+from nexau.trajectory import CallResult, RolloutError, Status
+from nexau.transports.protocol import Call, ErrorClass, Result, Text, Timing, Usage, failure
+
+
+class Outcome(Struct, frozen=True):
+    """How an agent ended."""
+
+    status: Status
+    answer: str | None = None
+    limit: LimitReached | None = None
+    error: RolloutError | None = None
+
+
+class AgentActor(Actor):
+    """One agent of one rollout. Lives for one `Call`."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        scope: Scope,
+        budget: Budget,
+        path: str = "root",
+    ) -> None:
+        self.prepared = prepared
+        self.scope = scope
+        self.budget = budget
+        self.path = path
+        self.usage = Usage()
+        self.timing = Timing()
+        self._messages: list[Message] = []
+        self._turns = 0
+        self._said = ""
+        self._born: dict[str, int] = {}
+
+    async def receive(self, message: Call) -> Result:
+        try:
+            outcome = await self._within_time(message)
+        except anyio.get_cancelled_exc_class():
+            self._seal(Outcome("cancelled", self._said or None))
+            raise
+        finally:
+            self.context.stop_self()
+        self._seal(outcome)
+        if self.scope.recorder.pending:
+            await self.scope.flush()
+        return self._result(message.id, outcome)
+
+    async def _within_time(self, call: Call) -> Outcome:
+        budget = self.budget
+        if budget.limits.seconds is None or budget.deadline_owner is not budget:
+            return await self._converse(call)
+        deadline = budget.deadline
+        assert deadline is not None
+        with anyio.CancelScope(deadline=deadline) as clock:
+            return await self._converse(call)
+        assert clock.cancelled_caught
+        return self._limited(LimitReached("seconds", self.path, budget.limits.seconds))
+
+    async def _converse(self, call: Call) -> Outcome:
+        problem = self._open(call)
+        if problem is not None:
+            return problem
+        recorder = self.scope.recorder
+        while True:
+            if recorder.pending:
+                await self.scope.flush()
+            hit = self.budget.take_step()
+            if hit is not None:
+                return self._limited(hit)
+            turn = await self._think()
+            if not isinstance(turn, Turn):
+                return turn
+            if not turn.calls:
+                return Outcome("completed", turn.content)
+            await self._act(turn)
+
+    def _open(self, call: Call) -> Outcome | None:
+        """Puts together the first prompt."""
+        task = call.arguments.get("task", "")
+        text = task if isinstance(task, str) else str(task)
+        try:
+            system = self.prepared.render(text, self.scope.task.variables)
+        except DefinitionError as error:
+            self.scope.recorder.started(self.path, self.prepared.name, (), self._parent_call(call))
+            return Outcome("failed", error=RolloutError("definition", str(error)))
+        if system:
+            self._messages.append(SystemMessage(system))
+        self._messages.append(UserMessage(text))
+        self.scope.recorder.started(
+            self.path, self.prepared.name, tuple(self._messages), self._parent_call(call)
+        )
+        return None
+
+    def _parent_call(self, call: Call) -> str | None:
+        return call.id if self.budget.parent is not None else None
+
+    async def _think(self) -> Turn | Outcome:
+        """One model turn, recorded and paid for."""
+        budget, prepared, recorder = self.budget, self.prepared, self.scope.recorder
+        held = Reservation(0, 0.0, None)
+        if budget.metered:
+            size = sum(map(_size, self._messages))
+            answer = await budget.reserve(size, prepared.max_tokens, prepared.price)
+            if isinstance(answer, LimitReached):
+                return self._limited(answer)
+            held = answer
+        scope = self.scope
+        request = ModelRequest(
+            self._messages,
+            prepared.specs,
+            self.path,
+            self._turns,
+            scope.seed,
+            scope.task.id,
+            scope.task.plan,
+            held.max_tokens,
+            budget.deadline,
+        )
+        spent = Usage()
+        started = recorder.clock()
+        try:
+            turn = await prepared.model.ask(request)
+            if isinstance(turn, ModelError):
+                return Outcome("failed", error=RolloutError("model", describe(turn)))
+            spent = turn.usage
+        finally:
+            budget.settle(held, spent)
+        turn = _with_distinct_ids(turn)
+        recorder.model_turn(self.path, self._turns, turn, recorder.clock() - started)
+        self._turns += 1
+        self._said = turn.content or self._said
+        self.usage += spent
+        return turn
+
+    async def _act(self, turn: Turn) -> None:
+        """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""
+        calls = turn.calls
+        if self.scope.recorder.pending:
+            await self.scope.flush()
+        self._messages.append(AssistantMessage(turn.content, calls, turn.reasoning))
+        if len(calls) == 1:
+            self._messages.append(await self._observe(calls[0], self._number(calls[0])))
+            return
+        todo = deque((i, call, self._number(call)) for i, call in enumerate(calls))
+        seen: dict[int, ToolMessage] = {}
+
+        async def work() -> None:
+            while todo:
+                index, call, number = todo.popleft()
+                seen[index] = await self._observe(call, number)
+
+        bound = self.prepared.parallel_calls or len(calls)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(bound, len(calls))):
+                group.start_soon(work)
+        self._messages.extend([seen[i] for i in range(len(calls))])
+
+    def _number(self, call: ToolCall) -> int:
+        """Which of the calls to one sub-agent this is, counted from 1; 0 for a tool."""
+        if call.name not in self.prepared.children:
+            return 0
+        number = self._born.get(call.name, 0) + 1
+        self._born[call.name] = number
+        return number
+
+    async def _observe(self, call: ToolCall, number: int) -> ToolMessage:
+        """One call and what came of it: always an observation, never an exception."""
+        recorder = self.scope.recorder
+        started = recorder.called(self.path, call)
+        child = f"{self.path}/{call.name}#{number}" if number else None
+        result = await self._send(call, child)
+        ended = recorder.clock()
+        seen = CallResult(
+            call.id,
+            result.content,
+            result.is_error,
+            result.error_class,
+            result.structured,
+            ended - started,
+            child,
+        )
+        recorder.returned(self.path, seen, ended)
+        if recorder.pending:
+            await self.scope.flush()
+        if result.usage is not _NOTHING:
+            self.usage += result.usage
+        return ToolMessage(call.id, result.content, result.is_error, result.structured)
+
+    async def _send(self, call: ToolCall, child: str | None) -> Result:
+        prepared = self.prepared
+        arguments = call.arguments
+        if arguments is None:
+            text = f"the arguments are not a JSON object: {(call.malformed or '')[:200]}"
+            return failure(call.id, "invalid_arguments", text)
+        validate = prepared.validators.get(call.name)
+        if validate is not None:
+            problem = validate(arguments)
+            if problem is not None:
+                return failure(call.id, "invalid_arguments", problem)
+        message = Call(call.id, call.name, arguments, None, self.budget.deadline, self.path)
+        if child is not None:
+            return await self._delegate(message, child)
+        tool = prepared.tools.get(call.name)
+        if tool is None:
+            return failure(call.id, "unknown_tool", self._unknown(call.name))
+        return await _guarded_ask(tool.send(self.scope, message), call)
+
+    async def _delegate(self, call: Call, path: str) -> Result:
+        hit = self.budget.may_descend()
+        if hit is not None:
+            self.scope.recorder.limit(self.path, hit.limit, hit.owner, hit.bound)
+            text = f"no sub-agent may be started here: {_bound(hit)}"
+            return failure(call.id, "limit", text)
+        prepared = self.prepared.children[call.name]
+        budget = self.budget.child(prepared.limits, path)
+        ref = self.context.spawn(
+            lambda: AgentActor(prepared, self.scope, budget, path), name=path.rpartition("/")[2]
+        )
+        return await guarded(ref.ask(call), lambda error: self._crash(call, path, error))
+
+    def _crash(self, call: Call, path: str, error: Exception) -> Result:
+        """A child that raised: a fault of code, told to the model and kept in the record."""
+        text = describe(error)
+        fault = RolloutError("crashed", text)
+        self.scope.recorder.finished(path, "failed", None, None, fault, Usage())
+        return failure(call.id, "crashed", text)
+
+    def _unknown(self, name: str) -> str:
+        names = [spec.name for spec in self.prepared.specs]
+        return f"there is no tool {name!r}{hint(name, names, 'tools')}"
+
+    def _limited(self, hit: LimitReached) -> Outcome:
+        self.scope.recorder.limit(self.path, hit.limit, hit.owner, hit.bound)
+        return Outcome("limit", self._said or None, hit)
+
+    def _seal(self, outcome: Outcome) -> None:
+        hit = outcome.limit
+        limit = None
+        if hit is not None:
+            limit = hit.limit if hit.owner == self.path else f"{hit.owner}: {hit.limit}"
+        self.timing = self.scope.recorder.finished(
+            self.path, outcome.status, outcome.answer, limit, outcome.error, self.usage
+        )
+
+    def _result(self, call_id: str, outcome: Outcome) -> Result:
+        error_class: ErrorClass | None = None
+        if outcome.limit is not None:
+            error_class = "limit"
+            text = f"stopped before the end: {_bound(outcome.limit)}"
+            if outcome.answer:
+                text += f"\nLast words: {outcome.answer}"
+        elif outcome.error is not None:
+            error_class = "model_error" if outcome.error.kind == "model" else "crashed"
+            text = outcome.error.message
+        else:
+            text = outcome.answer or ""
+        return Result(
+            call_id,
+            (Text(text),),
+            error_class is not None,
+            error_class,
+            usage=self.usage,
+            timing=self.timing,
+        )
+
+
+_NOTHING = Result("", ()).usage
+
+
+async def _guarded_ask(work: Awaitable[Result], call: ToolCall) -> Result:
+    return await guarded(work, lambda error: failure(call.id, "crashed", describe(error)))
+
+
+def _bound(hit: LimitReached) -> str:
+    return f"the limit of {hit.bound:g} {hit.limit} of {hit.owner} is reached"
+
+
+def _size(message: Message) -> int:
+    """Bytes of a message, near enough for an estimate of its tokens."""
+    if isinstance(message, ToolMessage):
+        return sum(len(part.text) for part in message.content if isinstance(part, Text))
+    if isinstance(message, AssistantMessage):
+        return len(message.content) + sum(len(str(call.arguments)) for call in message.calls)
+    return len(message.content)
+
+
+def _with_distinct_ids(turn: Turn) -> Turn:
+    """Results are matched to calls by id, so two calls of one turn must not share one."""
+    ids = [call.id for call in turn.calls]
+    if len(set(ids)) == len(ids) and all(ids):
+        return turn
+    taken: set[str] = set()
+    calls: list[ToolCall] = []
+    for index, call in enumerate(turn.calls):
+        fresh = call.id or f"call_{index}"
+        while fresh in taken:
+            fresh = f"{fresh}~{index}"
+        taken.add(fresh)
+        calls.append(ToolCall(fresh, call.name, call.arguments, call.malformed))
+    return Turn(**{f: getattr(turn, f) for f in turn.__struct_fields__} | {"calls": tuple(calls)})

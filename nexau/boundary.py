@@ -1,0 +1,31 @@
+"""The one place where any exception is caught, and becomes an attributed error.
+
+Tools, sub-agents and embedded code may raise whatever they like. Here, and nowhere else, that
+turns into data: an observation for the model, or a failed trajectory. Cancellation and
+`KeyboardInterrupt` are no errors and pass through.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MAX_TEXT = 2_000
+"""Characters of an error that reach a model or a trajectory."""
+
+
+async def guarded(work: Awaitable[T], attribute: Callable[[Exception], T]) -> T:
+    """The value of `work`, or what `attribute` makes of the exception that it raised."""
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001 - this is the boundary
+        return attribute(error)
+
+
+def describe(error: BaseException) -> str:
+    """One short text: the class and message, the first leaf of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error).strip()
+    name = type(error).__name__
+    return (f"{name}: {text}" if text else name)[:MAX_TEXT]

@@ -1,0 +1,208 @@
+"""Agents as values: what a rollout runs, whether it came from a file or from code.
+
+`nexau.agentfile` reads the YAML form; both end as the `Agent` defined here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from nexau.models.base import Model
+from nexau.transports.protocol import Limits, ToolSpec
+
+
+class Price(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars for a million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
+    cached: float | None = None
+    """None: as `input`."""
+
+
+class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_unknown_fields=True):
+    """Any endpoint that speaks OpenAI chat completions."""
+
+    name: str
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str | None = "OPENAI_API_KEY"
+    """The environment variable that holds the key; null sends none."""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    """Output tokens of one turn."""
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    parallel_tool_calls: bool | None = None
+    extra_body: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    """`${NAME}` in a value is read from the environment."""
+    timeout: float = 600.0
+    """Seconds for one attempt."""
+    retries: int = 5
+    stream: bool = False
+    price: Price | None = None
+
+
+class PlanModel(Struct, frozen=True, tag_field="kind", tag="plan", forbid_unknown_fields=True):
+    """Plays the gold plan that the task carries."""
+
+    latency: float = 0.0
+    """Seconds that each turn takes."""
+
+
+class ScriptModel(Struct, frozen=True, tag_field="kind", tag="script", forbid_unknown_fields=True):
+    """Plays fixed turns from a YAML or JSON file."""
+
+    file: str
+    latency: float = 0.0
+
+
+class ReplayModel(Struct, frozen=True, tag_field="kind", tag="replay", forbid_unknown_fields=True):
+    """Plays the turns of a recorded trajectory (JSON lines)."""
+
+    file: str
+    latency: float = 0.0
+
+
+ModelConfig = OpenAIModel | PlanModel | ScriptModel | ReplayModel
+
+
+class Backoff(Struct, frozen=True, forbid_unknown_fields=True):
+    min: float = 0.1
+    """Seconds."""
+    max: float = 10.0
+    jitter: float = 0.5
+    """Share of the delay that is drawn at random, 0 to 1."""
+
+
+class Supervision(Struct, frozen=True, forbid_unknown_fields=True):
+    """How an agent's servers and children are kept alive (OTP's terms)."""
+
+    restart: Literal["permanent", "transient", "temporary"] = "permanent"
+    intensity: int = 5
+    """Restarts allowed within `period` seconds before the fault escalates."""
+    period: float = 30.0
+    backoff: Backoff = Backoff()
+
+
+class Pool(Struct, frozen=True, forbid_unknown_fields=True):
+    """Sessions that rollouts take turns with, when each rollout has one to itself."""
+
+    min: int = 0
+    """Kept open while the run lasts."""
+    max: int | None = None
+    """None: 8 for a server that costs a process for each session, no bound for one by `url`."""
+    uses: int | None = None
+    """Rollouts that one session serves before it is opened anew."""
+
+
+class _Server(Struct, frozen=True, kw_only=True):
+    sessions: Literal["shared", "rollout"] = "shared"
+    """One session for all rollouts, or one for each while it lasts."""
+    pool: Pool = Pool()
+    reset: str | None = None
+    """A tool, called without arguments, that makes a used session as new. Without one, a used
+    session is closed and another opened."""
+    timeout: float = 60.0
+    """Seconds for one call."""
+    start_timeout: float = 60.0
+    """Seconds to start and to agree on a protocol version."""
+    max_result_bytes: int = 1_000_000
+    """A result longer than this is cut, with a note."""
+
+
+class StdioServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    command: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    """Added to a minimal environment. `${NAME}` in a value is read from the environment."""
+    cwd: str | None = None
+    """Relative to the agent file."""
+
+
+class HttpServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str
+    headers: dict[str, str] = {}
+    """`${NAME}` in a value is read from the environment."""
+    command: str | None = None
+    """Starts the server, when the runtime is to run it: `{port}` in `args` and in `url` is a free
+    port of the loopback interface."""
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+
+
+Server = StdioServer | HttpServer
+
+
+class McpTools(Struct, frozen=True):
+    """The tools of one MCP server that an agent may call."""
+
+    server: str
+    """A name in `mcp_servers` of this agent or of one above it."""
+    include: tuple[str, ...] = ("*",)
+    """Names or shell patterns."""
+    exclude: tuple[str, ...] = ()
+    prefix: str = ""
+    """Put before every name. Where two servers' tools still clash, both get `server_` before."""
+
+
+class PythonTool(Struct, frozen=True):
+    """A Python function as a tool: plain ones run in worker threads, async ones on the loop."""
+
+    spec: ToolSpec
+    function: Callable[..., Any] | Callable[..., Awaitable[Any]]
+    is_async: bool
+    timeout: float = 60.0
+    """Seconds for one call."""
+    binding: str = ""
+    """`module:function`, for messages."""
+
+
+class Prompt(Struct, frozen=True):
+    """A jinja2 template, rendered in a sandbox with the task's variables."""
+
+    text: str
+    source: str | None = None
+    """The file it was read from."""
+
+
+class Agent(Struct, frozen=True):
+    """A definition. Immutable; one value serves any number of rollouts."""
+
+    name: str
+    model: ModelConfig | Model
+    description: str = ""
+    system_prompt: Prompt = Prompt("")
+    tools: tuple[McpTools | PythonTool, ...] = ()
+    agents: tuple["Agent", ...] = ()
+    mcp_servers: Mapping[str, Server] = field(default_factory=dict)
+    limits: Limits = Limits()
+    supervision: Supervision = Supervision()
+    source: Path | None = None
+    """The file it was read from; relative paths in it start there."""
+
+
+class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of a tasks file."""
+
+    input: str
+    """The user's request."""
+    id: str = ""
+    """Empty: its line number, counted from 1."""
+    variables: dict[str, Any] = {}
+    """For the prompt templates."""
+    plan: Any = None
+    """The gold plan (docs/agents.md, "Plans")."""
+    group: str | None = None
+    metadata: dict[str, Any] = {}
+    """Carried into the trajectory, never shown to a model."""
+
+
+class DefinitionError(ValueError):
+    """A definition that cannot be used. The text names the file, the path inside it, what was
+    expected and the nearest valid name.
+    """

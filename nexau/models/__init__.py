@@ -1,0 +1,1 @@
+"""Policies: a prompt in, a turn out. No policy knows the runtime."""

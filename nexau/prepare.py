@@ -1,0 +1,202 @@
+"""From definitions to what rollouts run: models opened, servers started, tools bound by name."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from nexau.actors import PoolRef
+from nexau.arguments import compile_schema
+from nexau.definition import Agent, DefinitionError, McpTools, OpenAIModel, Price, PythonTool
+from nexau.nearest import hint
+from nexau.prompts import compile_prompt
+from nexau.scope import Scope
+from nexau.servers import ServerPool, ToolsUnavailable
+from nexau.trajectory import AgentRecord
+from nexau.transports.protocol import Call, Limits, Result, ToolSpec
+
+log = structlog.get_logger("nexau.prepare")
+
+Validator = Callable[[dict[str, Any]], str | None]
+
+CALL_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "task": {
+            "type": "string",
+            "description": "What to do, with everything it needs to know: it sees nothing else.",
+        }
+    },
+    "required": ["task"],
+    "additionalProperties": False,
+}
+
+
+class Route(Protocol):
+    """How a call reaches what answers it."""
+
+    def send(self, scope: Scope, call: Call) -> Awaitable[Result]: ...
+
+
+class PythonRoute:
+    __slots__ = ("pool",)
+
+    def __init__(self, pool: PoolRef) -> None:
+        self.pool = pool
+
+    def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
+        return self.pool.ask(call)
+
+
+class McpRoute:
+    """To the session that this rollout holds of a server, under the server's own tool name."""
+
+    __slots__ = ("key", "name")
+
+    def __init__(self, key: int, name: str) -> None:
+        self.key = key
+        self.name = name
+
+    def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
+        if call.name != self.name:
+            call = Call(call.id, self.name, call.arguments, call.limits, call.deadline, call.trace)
+        return scope.sessions[self.key].callers.ask(call)
+
+
+class Prepared:
+    """A definition bound to the actors that serve it. Shared by all rollouts of a runtime."""
+
+    __slots__ = (
+        "children",
+        "limits",
+        "max_tokens",
+        "model",
+        "name",
+        "parallel_calls",
+        "price",
+        "records",
+        "render",
+        "servers",
+        "specs",
+        "tools",
+        "validators",
+    )
+
+    def __init__(self, agent: Agent, model: PoolRef, children: Mapping[str, "Prepared"]) -> None:
+        self.name = agent.name
+        self.model = model
+        self.children = children
+        self.limits: Limits = agent.limits
+        self.parallel_calls = agent.limits.parallel_calls
+        self.price: Price | None = None
+        self.max_tokens: int | None = None
+        if isinstance(agent.model, OpenAIModel):
+            self.price = agent.model.price
+            self.max_tokens = agent.model.max_tokens
+        self.render = compile_prompt(agent.system_prompt)
+        self.tools: dict[str, Route] = {}
+        self.validators: dict[str, Validator] = {}
+        self.specs: tuple[ToolSpec, ...] = ()
+        self.servers: tuple[ServerPool, ...] = ()
+        """Of this agent and all below it, each once, by key."""
+        self.records: tuple[AgentRecord, ...] = ()
+        """Of this agent and all below it, one for each name."""
+
+
+def bind(
+    prepared: Prepared,
+    agent: Agent,
+    servers: Mapping[str, ServerPool],
+    pools: Mapping[str, PoolRef],
+) -> None:
+    """Gives an agent its tools by name. `servers` and `pools` are by the name the agent uses.
+
+    Raises `ToolsUnavailable` for an included name that a server does not have, and
+    `DefinitionError` for two callees of one name.
+    """
+    specs: dict[str, ToolSpec] = {}
+    for child in agent.agents:
+        _add(specs, agent, ToolSpec(child.name, child.description, CALL_SCHEMA))
+    for tool in agent.tools:
+        if isinstance(tool, PythonTool):
+            _add(specs, agent, tool.spec)
+            prepared.tools[tool.spec.name] = PythonRoute(pools[tool.spec.name])
+    for name, spec, route in _mcp_tools(agent, servers, taken=frozenset(specs)):
+        _add(specs, agent, msgspec.structs.replace(spec, name=name))
+        prepared.tools[name] = route
+    prepared.specs = tuple(specs.values())
+    for spec in prepared.specs:
+        prepared.validators[spec.name] = _validator(spec)
+    tools = msgspec.Raw(msgspec.json.encode(prepared.specs))
+    records = {agent.name: AgentRecord(agent.name, model_label(agent), tools)}
+    for below in prepared.children.values():
+        records |= {record.name: record for record in below.records if record.name not in records}
+    prepared.records = tuple(records.values())
+    own = {tool.server for tool in agent.tools if isinstance(tool, McpTools)}
+    used = {servers[name].key: servers[name] for name in own}
+    for below in prepared.children.values():
+        used |= {pool.key: pool for pool in below.servers}
+    prepared.servers = tuple(used[key] for key in sorted(used))
+
+
+def model_label(agent: Agent) -> str:
+    model = agent.model
+    if isinstance(model, OpenAIModel):
+        return model.name
+    if isinstance(model, msgspec.Struct):
+        return str(model.__struct_config__.tag)
+    return type(model).__name__
+
+
+def _add(specs: dict[str, ToolSpec], agent: Agent, spec: ToolSpec) -> None:
+    if spec.name in specs:
+        raise DefinitionError(f"agent {agent.name!r} has two tools or sub-agents {spec.name!r}")
+    specs[spec.name] = spec
+
+
+def _mcp_tools(
+    agent: Agent, servers: Mapping[str, ServerPool], taken: frozenset[str]
+) -> Iterable[tuple[str, ToolSpec, McpRoute]]:
+    """Each MCP tool under the name that the agent sees; clashing ones get their server's name."""
+    found: list[tuple[str, str, ToolSpec, McpRoute]] = []
+    for entry in agent.tools:
+        if isinstance(entry, McpTools):
+            pool = servers[entry.server]
+            found += [
+                (entry.prefix + spec.name, entry.server, spec, McpRoute(pool.key, spec.name))
+                for spec in _chosen(agent, entry, pool)
+            ]
+    counts: dict[str, int] = {}
+    for name, _, _, _ in found:
+        counts[name] = counts.get(name, 0) + 1
+    for name, server, spec, route in found:
+        clash = counts[name] > 1 or name in taken
+        yield (f"{server}_{name}" if clash else name), spec, route
+
+
+def _chosen(agent: Agent, entry: McpTools, pool: ServerPool) -> list[ToolSpec]:
+    names = [spec.name for spec in pool.tools]
+    for pattern in (*entry.include, *entry.exclude):
+        plain = not any(mark in pattern for mark in "*?[")
+        if plain and pattern not in names:
+            raise ToolsUnavailable(
+                f"agent {agent.name!r}: server {entry.server!r} has no tool {pattern!r}"
+                f"{hint(pattern, names, 'its tools')}"
+            )
+    return [
+        spec
+        for spec in pool.tools
+        if any(fnmatchcase(spec.name, pattern) for pattern in entry.include)
+        and not any(fnmatchcase(spec.name, pattern) for pattern in entry.exclude)
+    ]
+
+
+def _validator(spec: ToolSpec) -> Validator:
+    try:
+        return compile_schema(spec.parameters)
+    except DefinitionError as error:
+        # An outside server's faulty schema is the server's to enforce.
+        log.warning("schema not usable; arguments go unchecked", tool=spec.name, reason=str(error))
+        return lambda arguments: None

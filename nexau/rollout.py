@@ -1,0 +1,223 @@
+"""One rollout at a time: a slot takes a task, runs its agent, and seals the trajectory."""
+
+import time
+from hashlib import blake2b
+from typing import Protocol
+
+import anyio
+from msgspec import Struct
+
+from nexau.actors import Actor
+from nexau.agent import AgentActor
+from nexau.boundary import describe, guarded
+from nexau.budget import Budget
+from nexau.definition import Task
+from nexau.prepare import Prepared
+from nexau.recorder import Recorder
+from nexau.scope import Scope
+from nexau.servers import ToolsUnavailable
+from nexau.sessions import Session
+from nexau.trajectory import (
+    SCHEMA,
+    Event,
+    Finished,
+    RolloutError,
+    Status,
+    Step,
+    Trajectory,
+)
+from nexau.transports.protocol import Call, Timing, Usage
+
+SETTLE_SECONDS = 40.0
+"""For which the end of a rollout waits for slow listeners and for sessions to reset or close."""
+
+
+class Assignment(Struct, frozen=True):
+    """A task and which repeat of it."""
+
+    task: Task
+    repeat: int
+
+
+class Host(Protocol):
+    """What a slot needs of its run."""
+
+    prepared: Prepared
+    seed: int
+    retries: int
+    wants_events: bool
+    wants_steps: bool
+    running: set[anyio.CancelScope]
+    cancelled: bool
+
+    async def next(self) -> Assignment | None: ...
+
+    async def deliver(self, item: Event | Step | Trajectory) -> None: ...
+
+    def slot_done(self) -> None: ...
+
+
+class Slot(Actor):
+    """Runs rollouts, one after the other, until there is no task left."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    async def started(self) -> None:
+        self.context.start_soon(self._work, name="work")
+
+    async def receive(self, message: object) -> None:
+        """Takes no messages."""
+
+    async def _work(self) -> None:
+        host = self.host
+        try:
+            while (assignment := await host.next()) is not None:
+                for attempt in range(host.retries + 1):
+                    trajectory = await self._attempt(assignment, attempt)
+                    await host.deliver(trajectory)
+                    if trajectory.final:
+                        break
+        finally:
+            host.slot_done()
+
+    async def _attempt(self, assignment: Assignment, attempt: int) -> Trajectory:
+        """One attempt, sealed whatever happens."""
+        host, task = self.host, assignment.task
+        rollout = f"{task.id}/{assignment.repeat}" + (f"/{attempt}" if attempt else "")
+        seed = derive_seed(host.seed, task.id, assignment.repeat)
+        recorder = Recorder(rollout, wants_events=host.wants_events, wants_steps=host.wants_steps)
+        began_at, began = recorder.clock(), time.perf_counter()
+        sessions: dict[int, Session] = {}
+        listens = host.wants_events or host.wants_steps
+        scope = Scope(task, seed, recorder, sessions, host.deliver if listens else None)
+        queued = 0.0
+        error: RolloutError | None = None
+        with anyio.CancelScope() as cancel:
+            host.running.add(cancel)
+            if host.cancelled:
+                cancel.cancel()
+            try:
+                error = await self._acquire(sessions)
+                queued = time.perf_counter() - began
+                if error is None:
+                    error = await guarded(self._play(scope), _crashed)
+            finally:
+                host.running.discard(cancel)
+        seconds = time.perf_counter() - began
+        ended = self._end(scope, error, cancelled=cancel.cancelled_caught)
+        if recorder.pending or sessions:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
+                await scope.flush()
+                await self._release(sessions)
+        return seal(
+            host.prepared,
+            assignment,
+            recorder,
+            ended,
+            attempt=attempt,
+            seed=seed,
+            started_at=began_at,
+            seconds=seconds,
+            queued=queued,
+            final=ended.status != "failed" or attempt == host.retries or host.cancelled,
+        )
+
+    async def _acquire(self, sessions: dict[int, Session]) -> RolloutError | None:
+        """One session of each server, in an order that is the same for all: no deadlock."""
+        try:
+            for pool in self.host.prepared.servers:
+                sessions[pool.key] = await pool.acquire()
+        except ToolsUnavailable as error:
+            return RolloutError("tools", str(error))
+        return None
+
+    async def _release(self, sessions: dict[int, Session]) -> None:
+        for pool in self.host.prepared.servers:
+            session = sessions.get(pool.key)
+            if session is not None:
+                await pool.release(session)
+
+    async def _play(self, scope: Scope) -> None:
+        prepared = self.host.prepared
+        budget = Budget(prepared.limits)
+        ref = self.context.spawn(lambda: AgentActor(prepared, scope, budget), name="root")
+        call = Call(
+            "root", prepared.name, {"task": scope.task.input}, prepared.limits, budget.deadline
+        )
+        await ref.ask(call)
+
+    def _end(self, scope: Scope, error: RolloutError | None, *, cancelled: bool) -> Finished:
+        """How the rollout ended; puts it on record where the root agent could not."""
+        recorder = scope.recorder
+        if error is None and recorder.ended is not None:
+            return recorder.ended
+        status: Status = "cancelled" if cancelled and error is None else "failed"
+        if recorder.ended is not None:
+            ended = recorder.ended
+            return Finished(
+                ended.rollout, ended.seq, ended.at, "root", status, ended.answer, None, error
+            )
+        recorder.finished("root", status, None, None, error, Usage())
+        assert recorder.ended is not None
+        return recorder.ended
+
+
+def _crashed(error: Exception) -> RolloutError:
+    return RolloutError("crashed", describe(error))
+
+
+def seal(
+    prepared: Prepared,
+    assignment: Assignment,
+    recorder: Recorder,
+    ended: Finished,
+    *,
+    attempt: int,
+    seed: int,
+    started_at: float,
+    seconds: float,
+    queued: float,
+    final: bool,
+) -> Trajectory:
+    """The trajectory of an attempt that has ended."""
+    task = assignment.task
+    steps = tuple(recorder.steps)
+    usage, timing = Usage(), Timing(queue=queued)
+    for step in steps:
+        if step.usage is not NO_USAGE:
+            usage += step.usage
+        timing += step.timing
+    return Trajectory(
+        SCHEMA,
+        recorder.rollout,
+        task.id,
+        task.input,
+        prepared.name,
+        ended.status,
+        steps,
+        ended.answer,
+        ended.limit,
+        ended.error,
+        None,
+        usage,
+        timing,
+        assignment.repeat,
+        attempt,
+        final,
+        task.group,
+        seed,
+        started_at,
+        seconds,
+        prepared.records,
+        task.metadata,
+    )
+
+
+NO_USAGE = Step("", 0, "", 0, (), "").usage
+
+
+def derive_seed(seed: int, task: str, repeat: int) -> int:
+    """A seed of its own for each rollout: 63 bits, the same in every run and process."""
+    digest = blake2b(f"{seed}/{task}/{repeat}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,266 @@
+"""Rollouts under way: tasks in, trajectories out in order of completion."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from msgspec.structs import replace
+
+from nexau.actors import Actor, ActorRef, Context, Down
+from nexau.definition import Task
+from nexau.histogram import Histogram
+from nexau.prepare import Prepared
+from nexau.rollout import Assignment, Slot
+from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
+from nexau.subscription import Hub
+from nexau.summary import Summary, Tally
+from nexau.trajectory import Event, Step, Trajectory
+
+Tasks = Iterable[Task | str] | AsyncIterable[Task | str]
+
+SINK_MAILBOX = 64
+
+
+class RunActor(Actor):
+    """Parent of the slots and sinks of one run."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+
+    async def started(self) -> None:
+        self.run.begin(self.context)
+        self.context.start_soon(self.run.attend, name="attend")
+
+    async def receive(self, message: object) -> None:
+        if isinstance(message, Down):
+            self.run.lost(message)
+
+
+class Run:
+    """One stream of rollouts. Iterate over it, or `wait()` where sinks take the trajectories."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        tasks: Tasks,
+        hub: Hub,
+        lag: Histogram,
+        *,
+        concurrency: int,
+        repeat: int,
+        seed: int,
+        retries: int,
+        sinks: Sequence[Sink],
+    ) -> None:
+        self.prepared = prepared
+        self.seed = seed
+        self.retries = retries
+        self.concurrency = concurrency
+        self.running: set[anyio.CancelScope] = set()
+        self.cancelled = False
+        self.wants_events = hub.listened or any(s.emits == "events" for s in sinks)
+        self.wants_steps = any(s.emits == "steps" for s in sinks)
+        self._hub = hub
+        self._lag = lag
+        self._repeat = repeat
+        self._sinks = sinks
+        self._source = _numbered(tasks)
+        self._pulling = anyio.Lock()
+        self._ahead: list[Assignment] = []
+        self._closed = False
+        self._tally = Tally()
+        self._began = time.perf_counter()
+        self._ended: float | None = None
+        self._error: Exception | None = None
+        self._slots = concurrency
+        self._done = anyio.Event()
+        self._finished = anyio.Event()
+        self._abandoned = False
+        """Nobody iterates any more."""
+        self._grace: float | None = None
+        self._drained = anyio.Event()
+        self._refs: list[tuple[str, ActorRef]] = []
+        self._out: MemoryObjectSendStream[Trajectory]
+        self._in: MemoryObjectReceiveStream[Trajectory]
+        self._out, self._in = anyio.create_memory_object_stream[Trajectory](64)
+
+    # What users call.
+
+    def __aiter__(self) -> AsyncIterator[Trajectory]:
+        return self
+
+    async def __anext__(self) -> Trajectory:
+        """Raises what broke the run (a task that cannot be read, a sink that cannot be written),
+        after the rollouts that were under way have ended.
+        """
+        try:
+            return await self._in.receive()
+        except anyio.EndOfStream:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error from None
+            raise StopAsyncIteration from None
+
+    async def wait(self) -> Summary:
+        """Until every rollout has ended. Raises as iterating does."""
+        async for _ in self:
+            pass
+        return self.summary()
+
+    def drain(self, grace: float | None = None) -> None:
+        """Starts no more rollouts; cancels those that still run after `grace` seconds, if given."""
+        self._closed = True
+        if grace is not None and self._grace is None:
+            self._grace = grace
+            self._drained.set()
+
+    def cancel(self) -> None:
+        """Ends all rollouts now; each is sealed as cancelled."""
+        self._closed = True
+        self.cancelled = True
+        for scope in list(self.running):
+            scope.cancel()
+
+    def summary(self) -> Summary:
+        ended = self._ended if self._ended is not None else time.perf_counter()
+        return self._tally.summary(ended - self._began, self._lag)
+
+    def statistics(self) -> dict[str, Any]:
+        seconds = (self._ended or time.perf_counter()) - self._began
+        counts = self._tally.statistics()
+        return counts | {
+            "running": len(self.running),
+            "concurrency": self.concurrency,
+            "seconds": seconds,
+            "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
+            "loop_lag_max": self._lag.maximum,
+        }
+
+    # What slots call.
+
+    async def next(self) -> Assignment | None:
+        """The next task for a free slot; None when there is none or the run is closing."""
+        async with self._pulling:
+            if self._closed:
+                return None
+            if not self._ahead:
+                task = await self._pull()
+                if task is None or self._closed:
+                    self._closed = True
+                    return None
+                self._ahead = [Assignment(task, i) for i in reversed(range(self._repeat))]
+            return self._ahead.pop()
+
+    async def _pull(self) -> Task | None:
+        try:
+            return await anext(self._source, None)
+        except (ValueError, OSError) as error:
+            # The tasks cannot be read on: what runs is finished, then the error is raised.
+            self._error = error
+            return None
+
+    async def deliver(self, item: Event | Step | Trajectory) -> None:
+        """To every sink that wants it; a trajectory also to whoever iterates."""
+        kind = _kind(item)
+        for emits, ref in self._refs:
+            if emits == kind:
+                await ref.tell(item)
+        if isinstance(item, Trajectory):
+            self._tally.add(item)
+            if not self._abandoned:
+                try:
+                    await self._out.send(item)
+                except anyio.BrokenResourceError:
+                    self._abandoned = True
+        elif kind == "events":
+            await self._hub.publish(item)
+
+    def slot_done(self) -> None:
+        self._slots -= 1
+        if not self._slots:
+            self._done.set()
+
+    # What the run's actor calls.
+
+    def begin(self, context: Context) -> None:
+        """Starts the sinks and slots."""
+        for index, sink in enumerate(self._sinks):
+            ref = context.spawn(
+                partial(SinkActor, sink, self._broken),
+                name=f"sink-{index + 1}",
+                mailbox=SINK_MAILBOX,
+            )
+            self._refs.append((sink.emits, ref))
+        for index in range(self.concurrency):
+            context.monitor(context.spawn(partial(Slot, self), name=f"slot-{index + 1}"))
+
+    def lost(self, down: Down) -> None:
+        """A slot went down: by a fault of the runtime, unless the run is over."""
+        if isinstance(down.reason, Exception) and self._error is None:
+            self._error = down.reason
+            self._closed = True
+
+    async def attend(self) -> None:
+        """Waits for the end, cancels after the grace of a drain, flushes the sinks."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._enforce_grace)
+            await self._done.wait()
+            group.cancel_scope.cancel()
+        self._ended = time.perf_counter()
+        await self._source.aclose()
+        for _, ref in self._refs:
+            await ref.ask(Flush())
+        self._out.close()
+        self._finished.set()
+
+    async def close(self) -> None:
+        """Ends what still runs and waits until every trajectory is with the sinks."""
+        self._abandoned = True
+        self._in.close()
+        self.cancel()
+        await self._finished.wait()
+
+    async def _enforce_grace(self) -> None:
+        await self._drained.wait()
+        assert self._grace is not None
+        await anyio.sleep(self._grace)
+        self.cancel()
+
+    def _broken(self, error: Exception) -> None:
+        """A sink cannot be written: a reader that has gone ends the run, a fault also fails it."""
+        if not isinstance(error, SinkClosed | BrokenPipeError) and self._error is None:
+            self._error = error
+        self.cancel()
+
+
+def _kind(item: Event | Step | Trajectory) -> str:
+    if isinstance(item, Trajectory):
+        return "trajectories"
+    return "steps" if isinstance(item, Step) else "events"
+
+
+async def _numbered(tasks: Tasks) -> AsyncGenerator[Task, None]:
+    """Tasks with an id each: where there is none, its number, counted from 1."""
+    number = 0
+    if not isinstance(tasks, AsyncIterable):
+        for item in tasks:
+            number += 1
+            yield _as_task(item, number)
+    elif isinstance(tasks, AsyncGenerator):
+        async with aclosing(tasks):
+            async for item in tasks:
+                number += 1
+                yield _as_task(item, number)
+    else:
+        async for item in tasks:
+            number += 1
+            yield _as_task(item, number)
+
+
+def _as_task(item: Task | str, number: int) -> Task:
+    task = Task(item) if isinstance(item, str) else item
+    return task if task.id else replace(task, id=str(number))

@@ -1,0 +1,211 @@
+"""The runtime: what people embed. One tree of actors, any number of agents and runs."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+
+from nexau.actors import ActorSystem, PoolRef, open_system
+from nexau.definition import (
+    Agent,
+    OpenAIModel,
+    PlanModel,
+    PythonTool,
+    ReplayModel,
+    ScriptModel,
+    Task,
+)
+from nexau.histogram import Histogram
+from nexau.lag import LagMonitor
+from nexau.models.base import Model
+from nexau.models.registry import open_model
+from nexau.policy import PolicyActor
+from nexau.prepare import Prepared, bind
+from nexau.runs import Run, RunActor, Tasks
+from nexau.servers import ServerPool, Servers, ToolsUnavailable
+from nexau.sinks import Sink
+from nexau.subscription import Hub
+from nexau.tools import FunctionTool
+from nexau.trajectory import Event, Trajectory
+from nexau.transports.http import HttpClient, open_http
+
+WORKERS = 1 << 20
+"""Bound of the pools of tool and model actors: calls are bounded by concurrency, not by these."""
+
+CLOSE_SECONDS = 30.0
+
+MODEL_CONFIGS = (OpenAIModel, PlanModel, ScriptModel, ReplayModel)
+
+
+@asynccontextmanager
+async def open_runtime(
+    *, name: str = "nexau", seed: int = 0, threads: int = 32
+) -> AsyncIterator["Runtime"]:
+    """A runtime, until the block ends: then every actor, server and thread of it is gone.
+
+    `threads` bounds the worker threads in which plain Python tools run.
+    """
+    async with open_http() as http, open_system(name, seed=seed) as system:
+        runtime = Runtime(system, http, seed=seed, threads=threads)
+        try:
+            yield runtime
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
+                await runtime._close()
+
+
+class Runtime:
+    """Made by `open_runtime`."""
+
+    def __init__(self, system: ActorSystem, http: HttpClient, *, seed: int, threads: int) -> None:
+        self.system = system
+        self._http = http
+        self._seed = seed
+        self._threads = anyio.CapacityLimiter(threads)
+        self._hub = Hub()
+        self._lag = Histogram()
+        self._prepared: dict[int, tuple[Agent, Prepared]] = {}
+        self._preparing = anyio.Lock()
+        self._models: list[Model] = []
+        self._pools: list[ServerPool] = []
+        self._count = 0
+        self._servers = Servers()
+        servers = self._servers
+        system.spawn(lambda: servers, name="servers")
+        system.spawn(lambda: LagMonitor(self._lag), name="lag")
+
+    async def run(self, agent: Agent, task: Task | str, *, seed: int | None = None) -> Trajectory:
+        """One rollout. Raises `ToolsUnavailable` or `DefinitionError` where it could not begin."""
+        async with self.rollouts(agent, [task], concurrency=1, seed=seed) as run:
+            return await anext(run)
+
+    @asynccontextmanager
+    async def rollouts(
+        self,
+        agent: Agent,
+        tasks: Tasks,
+        *,
+        concurrency: int = 64,
+        repeat: int = 1,
+        seed: int | None = None,
+        retries: int = 0,
+        sinks: Sequence[Sink] = (),
+    ) -> AsyncIterator[Run]:
+        """Rollouts of every task, `repeat` times each, `concurrency` at once.
+
+        A failed rollout is tried again up to `retries` times, and every attempt is kept. Leaving
+        the block early cancels what still runs. Raises `ToolsUnavailable` or `DefinitionError`
+        before anything has begun.
+        """
+        if concurrency < 1 or repeat < 1 or retries < 0:
+            raise ValueError("concurrency and repeat are at least 1, retries at least 0")
+        prepared = await self.prepare(agent)
+        run = Run(
+            prepared,
+            tasks,
+            self._hub,
+            self._lag,
+            concurrency=concurrency,
+            repeat=repeat,
+            seed=self._seed if seed is None else seed,
+            retries=retries,
+            sinks=sinks,
+        )
+        self._count += 1
+        parent = self.system.spawn(lambda: RunActor(run), name=f"run-{self._count}")
+        try:
+            yield run
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
+                await run.close()
+                await parent.stop()
+
+    def subscribe(self) -> AbstractContextManager[AsyncIterator[Event]]:
+        """Events of the rollouts of runs that start from now on."""
+        return self._hub.subscribe()
+
+    def tree(self) -> str:
+        """All actors, as text."""
+        return self.system.tree()
+
+    def statistics(self) -> dict[str, Any]:
+        lag = self._lag.percentiles()
+        return {
+            "system": self.system.statistics(),
+            "loop_lag": {"p50": lag.p50, "p95": lag.p95, "p99": lag.p99, "max": lag.max},
+            "servers": {pool.name: pool.statistics() for pool in self._pools},
+            "threads": {
+                "busy": self._threads.borrowed_tokens,
+                "total": self._threads.total_tokens,
+            },
+        }
+
+    async def prepare(self, agent: Agent) -> Prepared:
+        """Opens models and servers of an agent and of all below it, once for each runtime."""
+        async with self._preparing:
+            known = self._prepared.get(id(agent))
+            if known is None:
+                known = (agent, await self._prepare(agent, {}))
+                self._prepared[id(agent)] = known
+            return known[1]
+
+    async def _prepare(self, agent: Agent, above: Mapping[str, ServerPool]) -> Prepared:
+        servers = {**above, **await self._open_servers(agent)}
+        children = {child.name: await self._prepare(child, servers) for child in agent.agents}
+        prepared = Prepared(agent, self._open_model(agent), children)
+        pools = {
+            tool.spec.name: self._open_function(agent, tool)
+            for tool in agent.tools
+            if isinstance(tool, PythonTool)
+        }
+        bind(prepared, agent, servers, pools)
+        return prepared
+
+    def _open_model(self, agent: Agent) -> PoolRef:
+        model = agent.model
+        if isinstance(model, MODEL_CONFIGS):
+            base = agent.source.parent if agent.source is not None else None
+            model = open_model(model, base_dir=base, http=self._http)
+            self._models.append(model)
+        policy = model
+        return self._pools_parent("models").pool(
+            lambda: PolicyActor(policy), name=self._free(agent.name), size=WORKERS
+        )
+
+    def _open_function(self, agent: Agent, tool: PythonTool) -> PoolRef:
+        return self._pools_parent("tools").pool(
+            lambda: FunctionTool(tool, self._threads),
+            name=self._free(f"{agent.name}.{tool.spec.name}"),
+            size=WORKERS,
+        )
+
+    async def _open_servers(self, agent: Agent) -> dict[str, ServerPool]:
+        """The servers that an agent declares, started side by side."""
+        base = agent.source.parent if agent.source is not None else None
+        pools: dict[str, ServerPool] = {}
+        for name, config in agent.mcp_servers.items():
+            key = len(self._pools)
+            pools[name] = ServerPool(
+                key, name, config, agent.supervision, base, self._http, self._seed
+            )
+            self._pools.append(pools[name])
+        problems: list[ToolsUnavailable] = []
+
+        async def start(pool: ServerPool) -> None:
+            try:
+                await pool.open(self._servers)
+            except ToolsUnavailable as error:
+                problems.append(error)
+
+        async with anyio.create_task_group() as group:
+            for pool in pools.values():
+                group.start_soon(start, pool)
+        if problems:
+            raise problems[0]
+        return pools
+
+    async def _close(self) -> None:
+        self._hub.close()
+        for model in self._models:
+            await model.aclose()

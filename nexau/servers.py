@@ -1,0 +1,283 @@
+"""MCP servers of a runtime: started, supervised, and lent to rollouts as sessions."""
+
+import random
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from nexau.actors import Actor, ActorRef, Backoff, ChildSpec, Down, SupervisorRef, SupervisorSpec
+from nexau.agentfile import expand_env
+from nexau.definition import Server, StdioServer, Supervision
+from nexau.processes import ProcessActor
+from nexau.sessions import Link, McpTool, Session, SessionActor, Target
+from nexau.transports.connection import HttpTarget, StdioTarget
+from nexau.transports.http import HttpClient
+from nexau.transports.protocol import ToolSpec
+
+CALLS_PER_SESSION = 4096
+RESET_SECONDS = 30.0
+
+log = structlog.get_logger("nexau.servers")
+
+
+class ToolsUnavailable(Exception):
+    """A server could not be started or reached, or lacks a tool that an agent names."""
+
+
+class Servers(Actor):
+    """Parent of every server's supervisor; learns of it when one gives up."""
+
+    def __init__(self) -> None:
+        self.pools: dict[str, ServerPool] = {}
+
+    async def receive(self, message: object) -> None:
+        if isinstance(message, Down):
+            pool = self.pools.pop(message.ref.path, None)
+            if pool is not None:
+                pool.fail(f"server {pool.name!r} is down for good: {message.reason}")
+
+    def add(self, pool: "ServerPool") -> SupervisorRef:
+        spec = pool.supervision
+        backoff = Backoff(spec.backoff.min, spec.backoff.max, spec.backoff.jitter)
+        ref = self.context.supervise(
+            SupervisorSpec("rest_for_one", spec.intensity, spec.period, backoff), name=pool.name
+        )
+        self.context.monitor(ref)
+        self.pools[ref.path] = pool
+        return ref
+
+
+class ServerPool:
+    """One MCP server and its sessions: one shared by all, or one for each rollout while it lasts.
+
+    Rollouts wait for a session in the order in which they ask.
+    """
+
+    def __init__(
+        self,
+        key: int,
+        name: str,
+        config: Server,
+        supervision: Supervision,
+        base: Path | None,
+        http: HttpClient,
+        seed: int,
+    ) -> None:
+        self.key = key
+        self.name = name
+        self.config = config
+        self.supervision = supervision
+        self.http = http
+        self.tools: tuple[ToolSpec, ...] = ()
+        self._base = base
+        self._random = random.Random(f"{seed}/{name}")
+        self._supervisor: SupervisorRef | None = None
+        self._target: Target | None = None
+        self._shared: Session | None = None
+        self._idle: deque[tuple[Session, ActorRef]] = deque()
+        self._held: dict[Session, ActorRef] = {}
+        self._failed: str | None = None
+        self._opened = 0
+        self._served = 0
+        self._waiting = 0
+        self._room = anyio.CapacityLimiter(self._bound())
+
+    async def open(self, servers: Servers) -> None:
+        """Starts the server and its first session, and lists its tools.
+
+        Raises `ToolsUnavailable`, with the end of the server's stderr.
+        """
+        self._supervisor = servers.add(self)
+        process = self._locate()
+        if process is not None:
+            spec = ChildSpec("process", process, restart="permanent", shutdown=10.0)
+            await self._supervisor.start_child(spec)
+        if self.config.sessions == "shared":
+            session, _ = await self._start("session", lasting=True)
+            self._shared = session
+        else:
+            session, ref = await self._start(self._next_id(), lasting=False)
+            self._idle.append((session, ref))
+        connection = session.link.connection
+        if connection is None:
+            raise ToolsUnavailable(session.link.failed or f"server {self.name!r} did not start")
+        self.tools = connection.tools
+
+    async def acquire(self) -> Session:
+        """A session of one's own until `release`, or the shared one.
+
+        Raises `ToolsUnavailable`.
+        """
+        if self._shared is not None:
+            if self._shared.link.failed is not None:
+                raise ToolsUnavailable(self._shared.link.failed)
+            return self._shared
+        session = object()
+        self._waiting += 1
+        try:
+            await self._room.acquire_on_behalf_of(session)
+        finally:
+            self._waiting -= 1
+        try:
+            held, ref = await self._fresh()
+        except BaseException:
+            self._room.release_on_behalf_of(session)
+            raise
+        held.lease = session
+        self._held[held] = ref
+        return held
+
+    async def release(self, session: Session) -> None:
+        """Gives a session back: reset and kept, or closed."""
+        ref = self._held.pop(session, None)
+        if ref is None:
+            return
+        try:
+            if await self._reusable(session):
+                self._idle.append((session, ref))
+            else:
+                await ref.stop()
+        finally:
+            self._room.release_on_behalf_of(session.lease)
+
+    def fail(self, reason: str) -> None:
+        self._failed = reason
+        if self._shared is not None:
+            self._shared.link.fail(reason)
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "sessions": self.config.sessions,
+            "opened": self._opened,
+            "held": len(self._held),
+            "idle": len(self._idle),
+            "waiting": self._waiting,
+            "served": self._served,
+        }
+
+    def _bound(self) -> float:
+        bound = self.config.pool.max
+        if bound is not None:
+            return bound
+        return 8 if isinstance(self.config, StdioServer) else float("inf")
+
+    def _next_id(self) -> str:
+        self._opened += 1
+        return f"session-{self._opened}"
+
+    async def _fresh(self) -> tuple[Session, ActorRef]:
+        """An idle session that lives, or a new one; tries again with the supervision's backoff."""
+        while self._idle:
+            session, ref = self._idle.popleft()
+            if session.link.connection is not None:
+                return session, ref
+            await ref.stop()
+        delay = self.supervision.backoff.min
+        for attempt in range(self.supervision.intensity + 1):
+            if self._failed is not None:
+                raise ToolsUnavailable(self._failed)
+            try:
+                return await self._start(self._next_id(), lasting=False)
+            except ToolsUnavailable as error:
+                if attempt == self.supervision.intensity:
+                    raise
+                log.warning("session did not open", server=self.name, reason=str(error))
+            jitter = self.supervision.backoff.jitter * self._random.random()
+            await anyio.sleep(delay * (1 - jitter))
+            delay = min(delay * 2, self.supervision.backoff.max)
+        raise AssertionError("unreachable")
+
+    async def _start(self, name: str, *, lasting: bool) -> tuple[Session, ActorRef]:
+        """One session, open. Raises `ToolsUnavailable`; leaves nothing behind when cancelled."""
+        assert self._supervisor is not None
+        assert self._target is not None
+        link = Link(self.name)
+        target, config = self._target, self.config
+
+        def actor() -> SessionActor:
+            return SessionActor(
+                link,
+                target,
+                self.http,
+                start_timeout=config.start_timeout,
+                max_result_bytes=config.max_result_bytes,
+                lasting=lasting,
+            )
+
+        restart = self.supervision.restart if lasting else "temporary"
+        spec = ChildSpec(name, actor, restart=restart, shutdown=10.0)
+        ref = await self._supervisor.start_child(spec)
+        try:
+            await link.wait()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await ref.kill()
+            raise
+        if link.connection is None:
+            await ref.stop()
+            raise ToolsUnavailable(link.failed or f"server {self.name!r} did not start")
+        callers = ref.pool(
+            lambda: McpTool(link, config.timeout), name="calls", size=CALLS_PER_SESSION
+        )
+        return Session(link, callers), ref
+
+    async def _reusable(self, session: Session) -> bool:
+        """Whether the next rollout may have this session; resets it."""
+        session.uses += 1
+        self._served += 1
+        uses, reset = self.config.pool.uses, self.config.reset
+        if session.link.connection is None or reset is None or (uses and session.uses >= uses):
+            return False
+        result = await session.link.connection.call(
+            reset, {}, call_id="reset", timeout=min(self.config.timeout, RESET_SECONDS)
+        )
+        if result.is_error:
+            log.warning("reset failed; the session is closed", server=self.name, reset=reset)
+        return not result.is_error
+
+    def _locate(self) -> Callable[[], ProcessActor] | None:
+        """Fixes the target; for a server that the runtime runs over HTTP, also its process."""
+        config = self.config
+        base = str(self._base) if self._base is not None else None
+        env = {k: expand_env(v, where=f"{self.name}.env.{k}") for k, v in config.env.items()}
+        if isinstance(config, StdioServer):
+            self._target = StdioTarget(
+                _python(config.command), config.args, env, _under(base, config.cwd)
+            )
+            return None
+        port = str(_free_port()) if config.command is not None else ""
+        headers = {
+            k: expand_env(v, where=f"{self.name}.headers.{k}") for k, v in config.headers.items()
+        }
+        url = expand_env(config.url, where=f"{self.name}.url").replace("{port}", port)
+        self._target = HttpTarget(url, headers)
+        if config.command is None:
+            return None
+        command = _python(config.command)
+        args = tuple(arg.replace("{port}", port) for arg in config.args)
+        cwd = _under(base, config.cwd)
+        return lambda: ProcessActor(self.name, command, args, env, cwd, int(port))
+
+
+def _python(command: str) -> str:
+    """`{python}` is the interpreter that runs this."""
+    return command.replace("{python}", sys.executable)
+
+
+def _under(base: str | None, cwd: str | None) -> str | None:
+    if cwd is None:
+        return base
+    return str(Path(base) / cwd) if base is not None else cwd
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

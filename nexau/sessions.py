@@ -1,0 +1,150 @@
+"""Sessions of MCP servers as actors: held, restarted, shared, or taken in turns by rollouts."""
+
+import anyio
+
+from nexau.actors import Actor, PoolRef
+from nexau.transports.connection import (
+    Connection,
+    ConnectionFailed,
+    HttpTarget,
+    StdioTarget,
+    open_connection,
+)
+from nexau.transports.http import HttpClient
+from nexau.transports.protocol import Call, Result, failure
+
+Target = StdioTarget | HttpTarget
+
+
+class SessionLost(Exception):
+    """The server went away by itself."""
+
+
+class Link:
+    """The way from callers to the live connection, which comes and goes with restarts."""
+
+    __slots__ = ("_changed", "connection", "failed", "name", "opened")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connection: Connection | None = None
+        self.failed: str | None = None
+        """Why there will be no connection any more."""
+        self.opened = 0
+        """How often a connection was made."""
+        self._changed = anyio.Event()
+
+    def up(self, connection: Connection) -> None:
+        self.connection = connection
+        self.opened += 1
+        self._notify()
+
+    def down(self) -> None:
+        self.connection = None
+
+    def fail(self, reason: str) -> None:
+        self.connection = None
+        if self.failed is None:
+            self.failed = reason
+        self._notify()
+
+    async def wait(self) -> Connection | None:
+        """The live connection, as soon as there is one; None once it has failed for good."""
+        while self.connection is None and self.failed is None:
+            await self._changed.wait()
+        return self.connection
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+
+class SessionActor(Actor):
+    """Owns one connection: opens, holds and closes it in one background task.
+
+    `lasting` sessions keep their link over restarts. The others end with their connection,
+    because their state is gone with it.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        target: Target,
+        http: HttpClient,
+        *,
+        start_timeout: float,
+        max_result_bytes: int,
+        lasting: bool,
+    ) -> None:
+        self.link = link
+        self.target = target
+        self.http = http
+        self.start_timeout = start_timeout
+        self.max_result_bytes = max_result_bytes
+        self.lasting = lasting
+
+    async def started(self) -> None:
+        self.context.start_soon(self._hold, name="connection")
+
+    async def stopped(self) -> None:
+        self.link.down()
+
+    async def _hold(self) -> None:
+        link = self.link
+        try:
+            async with open_connection(
+                self.target,
+                name=link.name,
+                http=self.http,
+                start_timeout=self.start_timeout,
+                max_result_bytes=self.max_result_bytes,
+            ) as connection:
+                link.up(connection)
+                reason = await connection.wait_closed()
+        except ConnectionFailed as error:
+            if not link.opened or not self.lasting:
+                link.fail(str(error))
+            raise
+        finally:
+            link.down()
+        text = f"server {link.name!r} went away: {reason or 'no reason given'}"
+        if not self.lasting:
+            link.fail(text)
+        raise SessionLost(text)
+
+    async def receive(self, message: object) -> None:
+        """Takes no messages: calls go to the session's tool actors."""
+
+
+class McpTool(Actor):
+    """Answers one `Call` at a time over a session; a pool of these serves many at once."""
+
+    def __init__(self, link: Link, timeout: float) -> None:
+        self.link = link
+        self.timeout = timeout
+
+    async def receive(self, message: Call) -> Result:
+        connection = self.link.connection
+        timeout = self.timeout
+        if message.deadline is not None:
+            timeout = min(timeout, max(0.0, message.deadline - anyio.current_time()))
+        if connection is None:
+            with anyio.move_on_after(timeout):
+                connection = await self.link.wait()
+            if connection is None:
+                reason = self.link.failed or f"server {self.link.name!r} is restarting"
+                return failure(message.id, "unavailable", reason)
+        return await connection.call(
+            message.name, message.arguments, call_id=message.id, timeout=timeout
+        )
+
+
+class Session:
+    """What a rollout holds of a server: a link and the tool actors that use it."""
+
+    __slots__ = ("callers", "link", "uses")
+
+    def __init__(self, link: Link, callers: PoolRef) -> None:
+        self.link = link
+        self.callers = callers
+        self.uses = 0

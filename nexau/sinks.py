@@ -1,0 +1,66 @@
+"""Where trajectories go: each sink is written by an actor with a bounded mailbox."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from nexau.actors import Actor
+from nexau.trajectory import Event, Step, Trajectory
+from nexau.transports.lines import LineWriter
+
+Item = Event | Step | Trajectory
+Emits = Literal["trajectories", "steps", "events"]
+
+
+class SinkClosed(Exception):
+    """Whoever read this sink has gone; the run ends, without a failure."""
+
+
+class Sink(Protocol):
+    """Takes items in order, one at a time. Waiting in `write` slows the run down."""
+
+    @property
+    def emits(self) -> Emits:
+        """What it is to be given."""
+        ...
+
+    async def write(self, item: Item) -> None:
+        """Raises `SinkClosed` or `BrokenPipeError` when its reader has gone, and `OSError` when
+        it cannot write; either ends the run.
+        """
+        ...
+
+
+class LineSink:
+    """JSON lines to a `LineWriter`."""
+
+    def __init__(self, writer: LineWriter, emits: Emits = "trajectories") -> None:
+        self.writer = writer
+        self.emits: Emits = emits
+        self._encoder = msgspec.json.Encoder()
+        self._buffer = bytearray()
+
+    async def write(self, item: Item) -> None:
+        line = self._encoder.encode(item)
+        await self.writer.write(line)
+
+
+class Flush:
+    """Asked of a sink's actor: answered when all before it is written."""
+
+
+class SinkActor(Actor):
+    def __init__(self, sink: Sink, broken: Callable[[Exception], None]) -> None:
+        self.sink = sink
+        self._broken = broken
+        self._closed = False
+
+    async def receive(self, message: Any) -> None:
+        if self._closed or isinstance(message, Flush):
+            return
+        try:
+            await self.sink.write(message)
+        except (SinkClosed, OSError) as error:
+            self._closed = True
+            self._broken(error)

@@ -1,0 +1,84 @@
+"""Python functions as tool actors."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from nexau.actors import Actor
+from nexau.boundary import describe, guarded
+from nexau.definition import PythonTool
+from nexau.transports.protocol import (
+    Audio,
+    Call,
+    Content,
+    Image,
+    Resource,
+    ResourceLink,
+    Result,
+    Text,
+    failure,
+)
+
+MAX_RESULT_CHARS = 1_000_000
+_PARTS = (Text, Image, Audio, Resource, ResourceLink)
+
+
+class FunctionTool(Actor):
+    """Answers one `Call` at a time of one function; a pool of these serves many at once.
+
+    A plain function runs in a worker thread and never on the loop. Its thread cannot be stopped:
+    when the deadline passes the call ends with `timeout` and the thread is left to finish.
+    """
+
+    def __init__(self, tool: PythonTool, threads: anyio.CapacityLimiter) -> None:
+        self.tool = tool
+        self.threads = threads
+
+    async def receive(self, message: Call) -> Result:
+        return await guarded(
+            self._answer(message), lambda error: failure(message.id, "tool_error", describe(error))
+        )
+
+    async def _answer(self, call: Call) -> Result:
+        tool = self.tool
+        try:
+            with anyio.fail_after(tool.timeout):
+                value = await self._invoke(tool.function, call.arguments)
+        except msgspec.ValidationError as error:
+            return failure(call.id, "invalid_arguments", str(error))
+        except TimeoutError:
+            text = f"{call.name} did not answer within {tool.timeout:g} s"
+            return failure(call.id, "timeout", text)
+        return as_result(call.id, value)
+
+    async def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        if self.tool.is_async:
+            return await function(**arguments)
+        return await anyio.to_thread.run_sync(
+            partial(function, **arguments), abandon_on_cancel=True, limiter=self.threads
+        )
+
+
+def as_result(call_id: str, value: Any) -> Result:
+    """What a function returned, as content: text as it is, other values as JSON."""
+    if type(value) is str:
+        return Result(call_id, _capped(value))
+    if isinstance(value, Result):
+        return msgspec.structs.replace(value, id=call_id)
+    if isinstance(value, _PARTS):
+        return Result(call_id, (value,))
+    if isinstance(value, tuple | list) and value and all(isinstance(p, _PARTS) for p in value):
+        return Result(call_id, tuple(value))
+    structured = msgspec.to_builtins(value, str_keys=True)
+    return Result(call_id, _capped(msgspec.json.encode(structured).decode()), structured=structured)
+
+
+def _capped(text: str) -> tuple[Content, ...]:
+    if len(text) <= MAX_RESULT_CHARS:
+        return (Text(text),)
+    note = f"[cut: {len(text)} characters, the first {MAX_RESULT_CHARS} are shown]"
+    return (Text(text[:MAX_RESULT_CHARS]), Text(note))

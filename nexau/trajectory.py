@@ -1,0 +1,187 @@
+"""What a rollout leaves behind: events, and the steps and trajectory folded from them.
+
+Events are the ground truth. Every value here is a frozen msgspec Struct with a tag, so each
+encodes to one JSON line that says what it is. Times of day are seconds since the Unix epoch;
+durations are seconds.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Raw, Struct
+
+from nexau.models.base import FinishReason, Message, TokenData, ToolCall
+from nexau.transports.protocol import Content, ErrorClass, Timing, Usage
+
+SCHEMA = "nexau/1"
+"""Version of everything in this module. Readers of version 1 accept every minor addition."""
+
+Status = Literal["completed", "limit", "failed", "cancelled"]
+"""completed: the agent gave its answer. limit: a limit was hit, a scored end. failed: `error`
+says why. cancelled: the run was stopped."""
+
+
+class RolloutError(Struct, frozen=True, tag=False, gc=False):
+    """Why a rollout failed."""
+
+    kind: Literal["model", "tools", "definition", "crashed"]
+    """model: it failed for good. tools: a server or tool could not be loaded. definition: the
+    prompt did not render. crashed: a fault of the runtime or of embedded code."""
+    message: str
+
+
+class CallResult(Struct, frozen=True, omit_defaults=True):
+    """The observation that answers one call of a step."""
+
+    call_id: str
+    content: tuple[Content, ...]
+    is_error: bool = False
+    error_class: ErrorClass | None = None
+    structured: Any = None
+    seconds: float = 0.0
+    """From the call to its result."""
+    agent: str | None = None
+    """Path of the sub-agent that answered, where one did."""
+
+
+class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True):
+    """One model turn of one agent, with what its calls brought back."""
+
+    rollout: str
+    index: int
+    """Order in which steps of the rollout were completed, from 0."""
+    agent: str
+    """Path in the tree: `root`, `root/researcher#2`."""
+    turn: int
+    """Turns of this agent before this one."""
+    prompt: tuple[Message, ...]
+    """Messages that came into the prompt since this agent's step before: at turn 0 the system
+    prompt and the task; later nothing, because the step before holds its response and results."""
+    response: str
+    calls: tuple[ToolCall, ...] = ()
+    results: tuple[CallResult, ...] = ()
+    """In the order of `calls`."""
+    reasoning: str | None = None
+    finish_reason: FinishReason = "stop"
+    model: str = ""
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    tokens: TokenData | None = None
+
+
+class Started(Struct, frozen=True, tag_field="type", tag="started", omit_defaults=True):
+    rollout: str
+    seq: int
+    """Order within the rollout, from 0, without gaps."""
+    at: float
+    agent: str
+    definition: str
+    """Name of the agent's definition."""
+    prompt: tuple[Message, ...]
+    call_id: str | None = None
+    """The parent's call that started this agent; None for the root."""
+
+
+class ModelTurn(Struct, frozen=True, tag_field="type", tag="model_turn", omit_defaults=True):
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    turn: int
+    response: str
+    calls: tuple[ToolCall, ...] = ()
+    reasoning: str | None = None
+    finish_reason: FinishReason = "stop"
+    model: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    queue: float = 0.0
+    tokens: TokenData | None = None
+
+
+class Called(Struct, frozen=True, tag_field="type", tag="call", omit_defaults=True):
+    """Each call of a turn, as it is sent."""
+
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    call: ToolCall
+
+
+class Returned(Struct, frozen=True, tag_field="type", tag="result", omit_defaults=True):
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    result: CallResult
+
+
+class LimitHit(Struct, frozen=True, tag_field="type", tag="limit", omit_defaults=True):
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    """The agent that could not go on."""
+    limit: str
+    """steps, tokens, seconds, depth or cost."""
+    owner: str
+    """The agent whose limit it was: this one or one above it."""
+    bound: float
+
+
+class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defaults=True):
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    status: Status
+    answer: str | None = None
+    limit: str | None = None
+    error: RolloutError | None = None
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+
+
+Event = Started | ModelTurn | Called | Returned | LimitHit | Finished
+
+
+class AgentRecord(Struct, frozen=True, omit_defaults=True):
+    """A definition as it took part in a rollout."""
+
+    name: str
+    model: str
+    tools: Raw
+    """JSON array of `ToolSpec`: what the model was offered."""
+
+
+class Trajectory(Struct, frozen=True, tag_field="type", tag="trajectory", omit_defaults=True):
+    """A whole rollout: one line."""
+
+    schema: str
+    id: str
+    """Unique within the run: `task/repeat`, and `/attempt` from the second attempt on."""
+    task: str
+    input: str
+    agent: str
+    """Name of the root definition."""
+    status: Status
+    steps: tuple[Step, ...]
+    answer: str | None = None
+    limit: str | None = None
+    """The limit that ended it: steps, tokens, seconds, depth or cost."""
+    error: RolloutError | None = None
+    reward: float | None = None
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    """Sum over the steps. Agents that ran at the same time overlap, so it can pass `seconds`."""
+    repeat: int = 0
+    attempt: int = 0
+    final: bool = True
+    """False where the rollout failed and was tried again: its next attempt is another line."""
+    group: str | None = None
+    seed: int = 0
+    started_at: float = 0.0
+    seconds: float = 0.0
+    """From admission to the end."""
+    agents: tuple[AgentRecord, ...] = ()
+    metadata: dict[str, Any] = {}

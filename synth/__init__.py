@@ -1,0 +1,1 @@
+"""Worlds, agent hierarchies, tasks and training data, made from plain-language specifications."""

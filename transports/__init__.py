@@ -1,0 +1,1 @@
+"""How messages leave the process: MCP servers, HTTP, child processes, files."""

@@ -1,0 +1,222 @@
+"""Whole lines to a file descriptor, with backpressure: stdout, a journal, any pipe or file.
+
+Writers append to a list; one task takes all that has gathered, every few milliseconds, and writes
+it (`nexau.transports.output` tells how). A line costs its writer 0.7 us where lines are short, and
+1 us a KB where they are long.
+"""
+
+import errno
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+
+import anyio
+from msgspec import Struct
+
+from nexau.transports.output import Output, open_output
+from nexau.transports.scoping import background
+
+LIMIT = 1 << 20
+"""Bytes accepted and not yet written, from which on writers wait."""
+LINGER = 0.005
+"""Seconds for which lines gather after a batch. The first line after a pause goes at once."""
+GRACE = 2.0
+"""Seconds for which a cancelled close waits for a reader that does not read."""
+CHUNK = 1 << 16
+"""Bytes of one system call, and of what is written between two checkpoints."""
+
+
+class LineStatistics(Struct, frozen=True, gc=False):
+    lines: int
+    """Accepted."""
+    bytes: int
+    """Accepted, with the newlines."""
+    buffered: int
+    """Bytes accepted and not yet written."""
+    waiting: int
+    """Writers waiting for room."""
+    batches: int
+    """Times that what had gathered was taken."""
+
+
+class _Waiter:
+    __slots__ = ("accepted", "event", "line")
+
+    def __init__(self, line: bytes) -> None:
+        self.line = line
+        self.event = anyio.Event()
+        self.accepted = False
+
+
+class LineWriter:
+    """Made by `open_lines`. Lines come out in the order in which `write` was called."""
+
+    def __init__(self, output: Output, *, limit: int, linger: float) -> None:
+        self._lines: list[bytes] = []
+        self._waiters: deque[_Waiter] = deque()
+        self._limit = limit
+        self._linger = linger
+        self._count = self._batches = self._accepted = self._written = 0
+        self._output = output
+        self._wake = anyio.Event()
+        self._ended = anyio.Event()
+        self._closing = False
+        self._scope = anyio.CancelScope(shield=True)
+        self._error: OSError | None = None
+        self._surfaced = False
+
+    async def write(self, line: bytes) -> None:
+        """Accept one line (without its newline), waiting for room.
+
+        A checkpoint only when it waits; cancelled then, the line may have been accepted or not.
+        Raises BrokenPipeError when the reader has gone, another OSError when writing failed
+        (ENOSPC, EIO), anyio.ClosedResourceError after closing.
+        """
+        try:
+            self.write_nowait(line)
+        except anyio.WouldBlock:
+            await self._wait_for_room(line)
+
+    def write_nowait(self, line: bytes) -> None:
+        """As `write`, raising anyio.WouldBlock when there is no room."""
+        self._check()
+        if self._waiters or self._accepted - self._written >= self._limit:
+            raise anyio.WouldBlock
+        self._accept(line)
+
+    async def wait_broken(self) -> None:
+        """Return when the reader has gone or writing has failed, and when the writer is closed.
+
+        A pipe tells (on Linux) even while nothing is written; anything else, with the line that
+        fails.
+        """
+        await self._ended.wait()
+
+    def statistics(self) -> LineStatistics:
+        return LineStatistics(
+            lines=self._count,
+            bytes=self._accepted,
+            buffered=self._accepted - self._written,
+            waiting=len(self._waiters),
+            batches=self._batches,
+        )
+
+    async def aclose(self, grace: float = GRACE) -> None:
+        """Write what was accepted and end; the descriptor stays open.
+
+        Waits as long as the reader takes. Once cancelled it waits `grace` seconds at most, then
+        leaves the rest unwritten; only so can a line be cut while its reader lives. Raises the
+        OSError that kept lines from being written, if no `write` has raised it.
+        """
+        self._closing = True
+        self._wake.set()
+        try:
+            await self._ended.wait()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(grace):
+                await self._ended.wait()
+            self._scope.cancel()
+        if self._error is not None and not self._surfaced and self._accepted > self._written:
+            self._raise(self._error)
+
+    def _check(self) -> None:
+        if self._error is not None:
+            self._raise(self._error)
+        if self._closing:
+            raise anyio.ClosedResourceError
+
+    def _raise(self, error: OSError) -> None:
+        # Made anew each time: one exception object would gather the tracebacks of all writers.
+        self._surfaced = True
+        raise OSError(error.errno, error.strerror)
+
+    def _accept(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._count += 1
+        self._accepted += len(line) + 1
+        if len(self._lines) == 1:
+            self._wake.set()
+
+    async def _wait_for_room(self, line: bytes) -> None:
+        waiter = _Waiter(line)
+        self._waiters.append(waiter)
+        try:
+            await waiter.event.wait()
+        finally:
+            if not waiter.accepted:
+                self._waiters.remove(waiter)
+        if not waiter.accepted:
+            self._check()
+
+    def _admit(self) -> None:
+        while self._waiters and self._accepted - self._written < self._limit:
+            waiter = self._waiters.popleft()
+            self._accept(waiter.line)
+            waiter.accepted = True
+            waiter.event.set()
+
+    async def run(self) -> None:
+        """Write until closed or broken; the task that `open_lines` starts."""
+        try:
+            with self._scope:
+                while await self._some():
+                    await self._write_batch()
+        except OSError as error:
+            self._error = error
+        finally:
+            self._ended.set()
+            for waiter in self._waiters:
+                waiter.event.set()
+
+    async def watch(self) -> None:
+        """End the writer when a pipe's reader goes away; the other task that `open_lines` starts."""
+        await self._output.hung_up()
+        self._error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        self._scope.cancel()
+
+    async def _some(self) -> bool:
+        while not self._lines and not self._closing:
+            self._wake = anyio.Event()
+            await self._wake.wait()
+        return bool(self._lines)
+
+    async def _write_batch(self) -> None:
+        batch, self._lines = self._lines, []
+        batch.append(b"")
+        data = memoryview(b"\n".join(batch))
+        self._batches += 1
+        for start in range(0, len(data), CHUNK):
+            chunk = data[start : start + CHUNK]
+            while chunk:
+                written = await self._output.write(chunk)
+                chunk = chunk[written:]
+                self._written += written
+                self._admit()
+        if len(data) < CHUNK and not self._closing:
+            await anyio.sleep(self._linger)
+
+
+@asynccontextmanager
+async def open_lines(
+    fd: int, *, limit: int = LIMIT, linger: float = LINGER, grace: float = GRACE
+) -> AsyncIterator[LineWriter]:
+    """Write lines to `fd`, which stays open and keeps its mode. `LineWriter.aclose` tells the end.
+
+    `limit` is in bytes: memory holds at most that and one line more. `linger` and `grace` are
+    seconds. Raises OSError for a descriptor that is not open.
+    """
+    output = open_output(fd)
+    writer = LineWriter(output, limit=limit, linger=linger)
+    with closing(output):
+        async with background() as tasks:
+            tasks.start_soon(writer.run)
+            tasks.start_soon(writer.watch)
+            try:
+                yield writer
+            except BaseException:
+                # The first error is the one to tell of.
+                with suppress(OSError):
+                    await writer.aclose(grace)
+                raise
+            await writer.aclose(grace)
