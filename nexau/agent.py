@@ -109,7 +109,7 @@ class AgentActor(Actor):
         task = call.arguments.get("task", "")
         text = task if isinstance(task, str) else str(task)
         try:
-            system = self.prepared.render(text, self.scope.task.variables)
+            system = self.prepared.system_prompt(text, self.scope.task.variables)
         except DefinitionError as error:
             self.scope.recorder.started(self.path, self.prepared.name, (), self._parent_call(call))
             return Outcome("failed", error=RolloutError("definition", str(error)))

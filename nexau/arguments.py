@@ -11,7 +11,7 @@ from jsonschema_rs import ValidationError
 
 from nexau.definition import DefinitionError
 from nexau.nearest import hint
-from nexau.problems import Trail, clip, show
+from nexau.problems import Trail, clip, cut, show
 from nexau.transports.protocol import ToolSpec
 
 MAX_FAULTS = 5
@@ -47,7 +47,7 @@ class ArgumentValidator:
                 return None
             faults = list(islice(self._iter_errors(arguments), MAX_FAULTS + 1))
         except ValueError as error:  # values that JSON does not have
-            return clip(str(error), _MAX_TEXT)
+            return cut(str(error), _MAX_TEXT)
         lines = [f"{_place(fault)}{self._say(fault)}" for fault in faults[:MAX_FAULTS]]
         if len(faults) > MAX_FAULTS:
             lines.append("(and more)")
@@ -75,7 +75,7 @@ class ArgumentValidator:
                 return f"{_seen(fault.instance)} fits none of: {inner}"
             case _:
                 said = fault.message.removeprefix(f"{_json(fault.instance)} ")
-                return f"{_seen(fault.instance)}: {clip(said, _MAX_TEXT)[1:-1]}"
+                return f"{_seen(fault.instance)} {cut(said, _MAX_TEXT)}"
 
     def _properties(self, schema_path: list[str | int]) -> list[str]:
         """The names that the schema knows where it refused one."""
@@ -137,10 +137,10 @@ def _refuse(uri: str) -> Any:
 
 def _unusable(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return f"not a JSON Schema: {clip(str(error), _MAX_TEXT)}"
+        return f"not a JSON Schema: {cut(str(error), _MAX_TEXT)}"
     message = error.message.partition(": ValueError: ")[2] or error.message
     where = show(tuple(error.instance_path))
-    return f"not a JSON Schema: {f'{where}: ' if where else ''}{clip(message, _MAX_TEXT)[1:-1]}"
+    return f"not a JSON Schema: {f'{where}: ' if where else ''}{cut(message, _MAX_TEXT)}"
 
 
 def _place(fault: ValidationError) -> str:
@@ -157,7 +157,7 @@ def _seen(value: Any) -> str:
         return "an object"
     if isinstance(value, list):
         return "an array"
-    return clip(value) if isinstance(value, str) else clip(_json(value))[1:-1]
+    return clip(value) if isinstance(value, str) else cut(_json(value), 60)
 
 
 def _json(value: Any) -> str:

@@ -8,10 +8,10 @@ import msgspec
 import structlog
 
 from nexau.actors import PoolRef
-from nexau.arguments import compile_schema
+from nexau.arguments import validator
 from nexau.definition import Agent, DefinitionError, McpTools, OpenAIModel, Price, PythonTool
 from nexau.nearest import hint
-from nexau.prompts import compile_prompt
+from nexau.prompts import compile_prompt, render
 from nexau.scope import Scope
 from nexau.servers import ServerPool, ToolsUnavailable
 from nexau.trajectory import AgentRecord
@@ -70,14 +70,15 @@ class Prepared:
 
     __slots__ = (
         "children",
+        "fixed",
         "limits",
         "max_tokens",
         "model",
         "name",
         "parallel_calls",
         "price",
+        "prompt",
         "records",
-        "render",
         "servers",
         "specs",
         "tools",
@@ -95,7 +96,8 @@ class Prepared:
         if isinstance(agent.model, OpenAIModel):
             self.price = agent.model.price
             self.max_tokens = agent.model.max_tokens
-        self.render = compile_prompt(agent.system_prompt)
+        self.prompt = agent.system_prompt
+        self.fixed = compile_prompt(agent.system_prompt) is None
         self.tools: dict[str, Route] = {}
         self.validators: dict[str, Validator] = {}
         self.specs: tuple[ToolSpec, ...] = ()
@@ -103,6 +105,11 @@ class Prepared:
         """Of this agent and all below it, each once, by key."""
         self.records: tuple[AgentRecord, ...] = ()
         """Of this agent and all below it, one for each name."""
+
+
+    def system_prompt(self, task: str, variables: Mapping[str, Any]) -> str:
+        """Raises `DefinitionError`."""
+        return self.prompt.text if self.fixed else render(self.prompt, task, variables)
 
 
 def bind(
@@ -195,7 +202,7 @@ def _chosen(agent: Agent, entry: McpTools, pool: ServerPool) -> list[ToolSpec]:
 
 def _validator(spec: ToolSpec) -> Validator:
     try:
-        return compile_schema(spec.parameters)
+        return validator(spec).validate
     except DefinitionError as error:
         # An outside server's faulty schema is the server's to enforce.
         log.warning("schema not usable; arguments go unchecked", tool=spec.name, reason=str(error))

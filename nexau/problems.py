@@ -58,7 +58,11 @@ def display(file: Path) -> str:
     return str(file) if relative.startswith("..") else relative
 
 
+def cut(text: str, length: int) -> str:
+    """`text`, short enough for a message."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def clip(value: object, length: int = 60) -> str:
     """`repr`, short enough for a message."""
-    text = repr(value[: length + 1] if isinstance(value, str) else value)
-    return text if len(text) <= length + 2 else f"{text[: length - 1]}..."
+    return cut(repr(value[: length + 1] if isinstance(value, str) else value), length + 2)

@@ -1,10 +1,11 @@
 """MCP servers of a runtime: started, supervised, and lent to rollouts as sessions."""
 
+import os
 import random
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import anyio
 import structlog
 
 from nexau.actors import Actor, ActorRef, Backoff, ChildSpec, Down, SupervisorRef, SupervisorSpec
-from nexau.agentfile import expand_env
 from nexau.definition import Server, StdioServer, Supervision
+from nexau.placeholders import expand_env
 from nexau.processes import ProcessActor
 from nexau.sessions import Link, McpTool, Session, SessionActor, Target
 from nexau.transports.connection import HttpTarget, StdioTarget
@@ -245,24 +246,29 @@ class ServerPool:
         """Fixes the target; for a server that the runtime runs over HTTP, also its process."""
         config = self.config
         base = str(self._base) if self._base is not None else None
-        env = {k: expand_env(v, where=f"{self.name}.env.{k}") for k, v in config.env.items()}
+        env = self._expanded(config.env, "env")
         if isinstance(config, StdioServer):
             self._target = StdioTarget(
                 _python(config.command), config.args, env, _under(base, config.cwd)
             )
             return None
         port = str(_free_port()) if config.command is not None else ""
-        headers = {
-            k: expand_env(v, where=f"{self.name}.headers.{k}") for k, v in config.headers.items()
-        }
-        url = expand_env(config.url, where=f"{self.name}.url").replace("{port}", port)
-        self._target = HttpTarget(url, headers)
+        url = expand_env(config.url, os.environ, f"{self.name}.url").replace("{port}", port)
+        listen = config.sessions == "shared"
+        self._target = HttpTarget(url, self._expanded(config.headers, "headers"), listen)
         if config.command is None:
             return None
         command = _python(config.command)
         args = tuple(arg.replace("{port}", port) for arg in config.args)
         cwd = _under(base, config.cwd)
         return lambda: ProcessActor(self.name, command, args, env, cwd, int(port))
+
+
+    def _expanded(self, values: Mapping[str, str], key: str) -> dict[str, str]:
+        return {
+            name: expand_env(value, os.environ, f"{self.name}.{key}.{name}")
+            for name, value in values.items()
+        }
 
 
 def _python(command: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded
 from nexau.definition import PythonTool
+from nexau.functions import InvalidArguments
 from nexau.transports.protocol import (
     Audio,
     Call,
@@ -48,7 +49,7 @@ class FunctionTool(Actor):
         try:
             with anyio.fail_after(tool.timeout):
                 value = await self._invoke(tool.function, call.arguments)
-        except msgspec.ValidationError as error:
+        except InvalidArguments as error:
             return failure(call.id, "invalid_arguments", str(error))
         except TimeoutError:
             text = f"{call.name} did not answer within {tool.timeout:g} s"

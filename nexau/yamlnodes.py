@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from nexau.problems import Trail, clip
+from nexau.problems import Trail, clip, cut
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
@@ -106,7 +106,7 @@ def parse(data: bytes, report: Report, *, json: bool = False) -> Node:
         message = f"the character {chr(error.character)!a} is not allowed in YAML"
         raise Unreadable(message, line, 1) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as \\UFFFFFFFF, %YAML 1.x
-        raise Unreadable(f"not valid YAML: {clip(str(error), 200)}") from None
+        raise Unreadable(f"not valid YAML: {cut(str(error), 200)}") from None
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> Unreadable:

@@ -91,6 +91,9 @@ class JsonRpc:
     def __init__(self, channel: Channel, *, max_inbound: int = 64) -> None:
         self.closed: str | None = None
         """Why it is closed."""
+        self.closed_by_peer = False
+        self.stamp: tuple[Mapping[str, Any], Mapping[str, str]] = ({}, {})
+        """`_meta` and headers that the session put on its last request."""
         self.noise = b""
         """The last thing that was not JSON-RPC, for error texts."""
         self.violations = 0
@@ -173,6 +176,7 @@ class JsonRpc:
         if progress is not None:
             meta = dict((params or {}).get("_meta") or {}) | {"progressToken": request_id}
             params = dict(params or {}) | {"_meta": meta}
+        self.stamp = ((params or {}).get("_meta") or {}, options.get("headers") or {})
         outcome = await self.exchange(
             request_id,
             encode_request(request_id, method, params),
@@ -208,25 +212,25 @@ class JsonRpc:
                 self._inbound.start(tasks, on_request, on_notify, on_notify_intercept)
                 tasks.start_soon(self._deadlines.expire)
                 task_status.started()
-                self.close(await self._channel.run(self))
+                self._close(await self._channel.run(self), by_peer=True)
         finally:
-            self.close("closed")
+            self._close("it was closed", by_peer=False)
 
-    def close(self, reason: str) -> None:
+    def _close(self, reason: str, *, by_peer: bool) -> None:
         """Fail what waits, and everything after. The first reason counts."""
         if self.closed is not None:
             return
         self.closed = reason
+        self.closed_by_peer = by_peer
         for pending in list(self._pending.values()):
             pending.interrupt(Lost("closed", reason))
         self._inbound.close()
         self._closed_event.set()
 
-    async def wait_closed(self) -> str:
-        """Wait for `close`. Returns the reason."""
+    async def wait_closed(self) -> str | None:
+        """Wait until it is closed. Returns the reason, or None when it was not the peer's doing."""
         await self._closed_event.wait()
-        assert self.closed is not None
-        return self.closed
+        return self.closed if self.closed_by_peer else None
 
     # What channels call.
 

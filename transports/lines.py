@@ -170,7 +170,7 @@ class LineWriter:
                 waiter.event.set()
 
     async def watch(self) -> None:
-        """End the writer when a pipe's reader goes away; the other task that `open_lines` starts."""
+        """End the writer when its reader goes away; the other task that `open_lines` starts."""
         await self._output.hung_up()
         self._error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         self._scope.cancel()

@@ -4,10 +4,10 @@
 stdout would have it too. It is never set, neither here nor by an event loop that would be asked to
 wait for the descriptor itself (libuv sets it on whatever it polls); so the kinds differ:
 
-- A **pipe** is written from the loop, in pieces of `PIPE_BUF` bytes, each after `poll` has said that
-  it will not block. To wait for room, the loop waits for a selector that holds the pipe.
-- A **regular file** is written from the loop as well, which takes 3 us for 8 KB. Once that has held
-  the loop for `HELD` seconds (a network file system, a disk that lags), a thread takes over.
+- A **pipe** is written from the loop, in pieces of `PIPE_BUF` bytes, each after `poll` has said
+  that it will not block. To wait for room, the loop waits for a selector that holds the pipe.
+- A **regular file** is written from the loop as well, which takes 3 us for 8 KB. Once that has
+  held the loop for `HELD` seconds (a network file system, a disk that lags), a thread takes over.
 - A **terminal or a socket** is written by a thread.
 
 A thread for all of them was tried: on a busy loop it waits for the GIL for 0.6 to 1.7 s, because
@@ -89,7 +89,7 @@ class _Pipe:
         if self._poll.poll(0):
             await anyio.lowlevel.checkpoint()
         else:
-            await anyio.wait_readable(self._room.fileno())  # type: ignore[attr-defined]
+            await anyio.wait_readable(self._room.fileno())
         written = 0
         while written < len(data) and self._poll.poll(0):
             try:

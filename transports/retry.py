@@ -13,7 +13,7 @@ BASE = 0.5
 CAP = 30.0
 """Seconds."""
 
-RETRIED = frozenset({408, 409, 425, 429, *range(500, 600)}) - {501, 505}
+RETRIED = frozenset({408, 409, 429, *range(500, 600)})
 """Statuses that another attempt may change."""
 
 

@@ -183,6 +183,9 @@ class Template:
         self._db.executescript(SCHEMA)
         seed_contents(self._db, seed, customers, orders)
 
+    def close(self) -> None:
+        self._db.close()
+
     def copy(self) -> sqlite3.Connection:
         """A database of its own, in memory: 0.3 MB, made in 0.13 ms (`deserialize` takes 0.4 ms).
         Close it to give the memory back.

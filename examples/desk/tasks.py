@@ -11,6 +11,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class Writer:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.desk = Desk(Template().copy())
+        with closing(Template()) as template:
+            self.desk = Desk(template.copy())
         rows = self.desk.db.execute(_ORDERS, {"today": TODAY.isoformat()})
         self.lines = [dict(row) for row in rows]
         self.kinds: tuple[Callable[[], dict[str, Any]], ...] = (
@@ -69,6 +71,9 @@ class Writer:
             self.order_summary,
             self.customer_report,
         )
+
+    def close(self) -> None:
+        self.desk.db.close()
 
     def tasks(self, count: int) -> Iterator[dict[str, Any]]:
         for number, kind in enumerate(
@@ -288,12 +293,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="a file; stdout without it")
     options = parser.parse_args()
-    lines = (json.dumps(task) + "\n" for task in Writer(options.seed).tasks(options.count))
-    if options.output is None:
-        sys.stdout.writelines(lines)
-    else:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("".join(lines))
+    with closing(Writer(options.seed)) as writer:
+        lines = (json.dumps(task) + "\n" for task in writer.tasks(options.count))
+        if options.output is None:
+            sys.stdout.writelines(lines)
+        else:
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text("".join(lines))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import IO
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexau.transports import output as output_module
-from nexau.transports.lines import open_lines
+from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.output import write_all
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +36,12 @@ def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         yield reader, writer
 
 
+async def waiting(writer: LineWriter, count: int) -> None:
+    """Until `count` writers wait for room."""
+    while writer.statistics().waiting < count:
+        await anyio.lowlevel.checkpoint()
+
+
 def numbered(count: int, size: int = 0) -> list[bytes]:
     return [b"%d:%s" % (number, b"y" * size) for number in range(count)]
 
@@ -43,6 +50,7 @@ async def test_lines_come_out_whole_and_in_order(pipe: tuple[IO[bytes], IO[bytes
     reader, output = pipe
     sent = numbered(2_000, 200)
     received: list[bytes] = []
+    statistics = None
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
@@ -52,9 +60,11 @@ async def test_lines_come_out_whole_and_in_order(pipe: tuple[IO[bytes], IO[bytes
         async with open_lines(output.fileno(), limit=10_000) as writer:
             for line in sent:
                 await writer.write(line)
+            await writer.aclose()
+            statistics = writer.statistics()
         output.close()
     assert received == [line + b"\n" for line in sent]
-    statistics = writer.statistics()
+    assert statistics is not None
     assert (statistics.lines, statistics.buffered, statistics.waiting) == (2_000, 0, 0)
     assert statistics.bytes == sum(map(len, received))
 
@@ -62,7 +72,11 @@ async def test_lines_come_out_whole_and_in_order(pipe: tuple[IO[bytes], IO[bytes
 async def test_a_slow_reader_slows_writers_down(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     reader, output = pipe
     accepted = 0
-    async with open_lines(output.fileno(), limit=1_000) as writer, anyio.create_task_group() as tasks:
+    descriptor = output.fileno()
+    async with (
+        open_lines(descriptor, limit=1_000, linger=0) as writer,
+        anyio.create_task_group() as tasks,
+    ):
 
         async def write() -> None:
             nonlocal accepted
@@ -71,9 +85,7 @@ async def test_a_slow_reader_slows_writers_down(pipe: tuple[IO[bytes], IO[bytes]
                 accepted += 1
 
         tasks.start_soon(write)
-        await anyio.wait_all_tasks_blocked()
-        while not writer.statistics().waiting:
-            await anyio.sleep(0.001)
+        await waiting(writer, 1)
         assert accepted < 200
         assert writer.statistics().buffered < 1_000 + 1_100
         total = 0
@@ -85,18 +97,17 @@ async def test_a_slow_reader_slows_writers_down(pipe: tuple[IO[bytes], IO[bytes]
 
 async def test_waiting_writers_keep_their_turn(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     reader, output = pipe
+    received: list[bytes] = []
     async with open_lines(output.fileno(), limit=1) as writer, anyio.create_task_group() as tasks:
         await writer.write(BIG)
-        for line in numbered(50):
+        for number, line in enumerate(numbered(50), start=1):
             tasks.start_soon(writer.write, line)
-            while writer.statistics().waiting <= int(line[:-1]):
-                await anyio.sleep(0)
+            await waiting(writer, number)
         with pytest.raises(anyio.WouldBlock):
             writer.write_nowait(b"pushes in")
-        first = await anyio.to_thread.run_sync(reader.readline)
-        rest = [await anyio.to_thread.run_sync(reader.readline) for _ in range(50)]
-    assert first == BIG + b"\n"
-    assert rest == [line + b"\n" for line in numbered(50)]
+        for _ in range(51):
+            received.append(await anyio.to_thread.run_sync(reader.readline))  # noqa: PERF401
+    assert received == [line + b"\n" for line in [BIG, *numbered(50)]]
 
 
 async def test_a_cancelled_writer_leaves_the_queue(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
@@ -140,15 +151,14 @@ async def test_a_closed_pipe_wakes_waiting_writers(pipe: tuple[IO[bytes], IO[byt
 
             for _ in range(3):
                 tasks.start_soon(write)
-            while writer.statistics().waiting < 3:
-                await anyio.sleep(0)
+            await waiting(writer, 3)
             reader.close()
     assert failed == 3
 
 
 async def test_closing_tells_what_no_write_has_told(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     reader, output = pipe
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(BrokenPipeError):  # noqa: PT012 - the block as a whole raises
         async with open_lines(output.fileno()) as writer:
             await writer.write(BIG)
             reader.close()
@@ -163,16 +173,21 @@ async def test_nothing_lost_is_no_error(pipe: tuple[IO[bytes], IO[bytes]]) -> No
         await writer.wait_broken()
 
 
-async def test_a_full_disk_is_told() -> None:
-    full = Path("/dev/full")
-    if not full.exists():
+@pytest.fixture
+def full_disk() -> Iterator[int]:
+    path = Path("/dev/full")
+    if not path.exists():
         pytest.skip("no /dev/full here")
-    with full.open("wb", buffering=0) as output:
-        async with open_lines(output.fileno()) as writer:
+    with path.open("wb", buffering=0) as output:
+        yield output.fileno()
+
+
+async def test_a_full_disk_is_told(full_disk: int) -> None:
+    async with open_lines(full_disk) as writer:
+        await writer.write(b"{}")
+        await writer.wait_broken()
+        with pytest.raises(OSError) as raised:
             await writer.write(b"{}")
-            await writer.wait_broken()
-            with pytest.raises(OSError) as raised:
-                await writer.write(b"{}")
     assert raised.value.errno == errno.ENOSPC
 
 
@@ -207,17 +222,18 @@ async def test_what_was_accepted_before_a_cancellation_is_written(tmp_path: Path
 async def test_a_reader_that_does_not_read_cannot_hold_up_a_cancelled_exit(
     pipe: tuple[IO[bytes], IO[bytes]],
 ) -> None:
+    writer = None
     with anyio.CancelScope() as scope:
         async with open_lines(pipe[1].fileno(), grace=0.05) as writer:
             await writer.write(BIG)
             scope.cancel()
             await anyio.sleep_forever()
-    assert scope.cancelled_caught
+    assert writer is not None
     assert writer.statistics().buffered > 0
 
 
 async def test_an_error_of_the_body_leaves_as_it_is(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
-    with pytest.raises(LookupError, match="mine"):
+    with pytest.raises(LookupError, match="mine"):  # noqa: PT012 - the block as a whole raises
         async with open_lines(pipe[1].fileno()) as writer:
             await writer.write(b"kept")
             raise LookupError("mine")
@@ -252,21 +268,26 @@ async def test_a_socket() -> None:
 
 async def test_a_stuck_socket_cannot_hold_up_a_cancelled_exit() -> None:
     here, there = socket.socketpair()
+    writer = None
     with here, there:
         with anyio.CancelScope() as scope:
             async with open_lines(here.fileno(), grace=0.05) as writer:
                 await writer.write(BIG * 10)
                 scope.cancel()
                 await anyio.sleep_forever()
+        assert writer is not None
         assert writer.statistics().buffered > 0
 
 
 async def test_a_terminal() -> None:
-    primary, secondary = pty.openpty()
-    with open(primary, "rb", buffering=0) as screen, open(secondary, "wb", buffering=0) as terminal:  # noqa: PTH123, E501
-        async with open_lines(terminal.fileno()) as writer:
+    screen, terminal = pty.openpty()
+    try:
+        async with open_lines(terminal) as writer:
             await writer.write(b"{}")
-            assert await anyio.to_thread.run_sync(screen.read, 100) == b"{}\r\n"
+            assert await anyio.to_thread.run_sync(os.read, screen, 100) == b"{}\r\n"
+    finally:
+        os.close(screen)
+        os.close(terminal)
 
 
 async def test_a_file_that_holds_the_loop_goes_to_a_thread(
@@ -317,7 +338,7 @@ def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
 
 STUCK = """
 import os, anyio
-from nexau.transports.lines import open_lines
+from nexau.transports.lines import LineWriter, open_lines
 
 async def main():
     with anyio.CancelScope() as scope:
@@ -338,7 +359,9 @@ def test_a_process_exits_though_its_reader_is_stuck(kind: str) -> None:
         pair = socket.socketpair()
         ends = (pair[0].detach(), pair[1].detach())
     try:
-        done = subprocess.run([sys.executable, "-c", STUCK], stdout=ends[1], timeout=30, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", STUCK], stdout=ends[1], timeout=30, check=False
+        )
         assert done.returncode == 0
     finally:
         os.close(ends[0])

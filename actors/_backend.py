@@ -1,0 +1,281 @@
+"""The seam: what the kernel needs from an event loop, for asyncio (with or without uvloop) and trio.
+
+The one module of the package that names them. anyio stays the common language elsewhere; these
+few primitives are where its generality costs more than the work itself (an anyio event costs some
+20 times a bare future).
+"""
+
+import asyncio
+import contextvars
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import trio
+
+from nexau.actors.errors import Interrupt
+
+try:
+    import uvloop
+except ImportError:  # Windows, PyPy
+    uvloop = None
+
+T = TypeVar("T")
+Fatal = Callable[[BaseException], None]
+
+
+class Future(Protocol):
+    """A parked waiter. `set_result` on one that is done is an error on asyncio: ask `done` first."""
+
+    def done(self) -> bool: ...
+    def set_result(self, value: Any, /) -> None: ...
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+
+
+class Backend(Protocol):
+    """One for each system. Tasks that it spawns see the context it was opened in, and no other."""
+
+    name: str
+    current_task: Callable[[], Any]
+    future: Callable[[], Future]
+    now: Callable[[], float]
+    inline_scopes: bool
+    """Whether a handler that suspends can be interrupted anywhere in another's task."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None:
+        """Wait for every spawned task."""
+        ...
+
+    def call_soon(self, function: Callable[[], None]) -> None: ...
+    def call_threadsafe(self, function: Callable[[], None]) -> None: ...
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None: ...
+    def interrupt(self, task: Any) -> Any:
+        """Break off what `task` awaits; None if that cannot be done now, else a token."""
+        ...
+
+    def absorb(self, task: Any, token: Any) -> bool:
+        """Take an interrupt back once it has unwound; True if a cancellation came besides."""
+        ...
+
+
+class AsyncioBackend:
+    name = "asyncio"
+    inline_scopes = True
+
+    def __init__(self, fatal: Fatal) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._fatal = fatal
+        self._context = contextvars.copy_context()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._empty: asyncio.Future[None] | None = None
+        self.future: Callable[[], Future] = loop.create_future
+        self.now: Callable[[], float] = loop.time
+        self.current_task: Callable[[], Any] = _asyncio_current_task(loop)
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        while self._tasks:
+            self._empty = self._loop.create_future()
+            await self._empty
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self._loop.call_soon(function, context=self._context)
+
+    def call_threadsafe(self, function: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(function, context=self._context)
+
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        # Task itself, not create_task: a host's eager task factory would run it at once, inside
+        # a tell.
+        task = asyncio.Task(function(*args), loop=self._loop, context=self._context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fatal(error)
+        if not self._tasks and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def interrupt(self, task: "asyncio.Task[Any]") -> int | None:
+        before = task.cancelling()
+        return before if task.cancel() else None
+
+    def absorb(self, task: "asyncio.Task[Any]", token: int) -> bool:
+        return task.uncancel() > token
+
+
+def _asyncio_current_task(loop: asyncio.AbstractEventLoop) -> Callable[[], Any]:
+    # Until 3.12 current_task is Python code, three times the cost of the look-up it does.
+    if sys.version_info < (3, 12):
+        return partial(asyncio.tasks._current_tasks.get, loop)  # type: ignore[attr-defined]
+    return partial(asyncio.current_task, loop)
+
+
+class TrioFuture:
+    """A one-shot wake-up for one task."""
+
+    __slots__ = ("_done", "_task", "_value")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self._done = False
+        self._value: Any = None
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, value: Any, /) -> None:
+        self._done = True
+        self._value = value
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+            self._task = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if not self._done:
+            self._task = trio.lowlevel.current_task()
+            yield from trio.lowlevel.wait_task_rescheduled(self._abort).__await__()
+        return self._value
+
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._task = None
+        self._done = True
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class TrioBackend:
+    name = "trio"
+    inline_scopes = False
+
+    def __init__(self, fatal: Fatal) -> None:
+        self._fatal = fatal
+        self._context = contextvars.copy_context()
+        self._outer = trio.open_nursery()
+        self._nursery: trio.Nursery
+        self._closed = TrioFuture()
+        self._soon: deque[Callable[[], None]] = deque()
+        self._ticker: TrioFuture | None = None
+        self._closing = TrioFuture()
+        self._token = trio.lowlevel.current_trio_token()
+        self.future: Callable[[], Future] = TrioFuture
+        self.now: Callable[[], float] = trio.current_time
+        self.current_task: Callable[[], Any] = trio.lowlevel.current_task
+
+    async def open(self) -> None:
+        outer = await self._outer.__aenter__()
+        opened = TrioFuture()
+        outer.start_soon(self._home, opened)
+        with trio.CancelScope(shield=True):
+            await opened
+
+    async def close(self) -> None:
+        self._closing.set_result(None)
+        if self._ticker is not None:
+            self._ticker.set_result(None)
+        await self._closed
+        await self._outer.__aexit__(None, None, None)
+
+    async def _home(self, opened: TrioFuture) -> None:
+        # Shielded: the host's cancellation reaches the block, which then stops the system in
+        # order; it must not tear the workers out from under that.
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._tick)
+                opened.set_result(None)
+                await self._closing
+        self._closed.set_result(None)
+
+    async def _tick(self) -> None:
+        while not self._closing.done() or self._soon:
+            if not self._soon:
+                self._ticker = TrioFuture()
+                await self._ticker
+                self._ticker = None
+            while self._soon:
+                self._soon.popleft()()
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self._soon.append(function)
+        if self._ticker is not None and not self._ticker.done():
+            self._ticker.set_result(None)
+
+    def call_threadsafe(self, function: Callable[[], None]) -> None:
+        self._token.run_sync_soon(function)
+
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        self._context.run(self._nursery.start_soon, self._guard, function, args)
+
+    async def _guard(self, function: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
+        try:
+            await function(*args)
+        except trio.Cancelled:
+            raise
+        except BaseException as error:
+            self._fatal(error)
+
+    def interrupt(self, task: trio.lowlevel.Task) -> bool | None:
+        # As trio itself delivers KeyboardInterrupt: there is no public way into a parked task
+        # without a scope around it, and a scope for each ask costs 4 us.
+        if task._abort_func is None:
+            return None
+
+        def raise_interrupt() -> Any:
+            raise Interrupt
+
+        task._attempt_abort(raise_interrupt)
+        return True
+
+    def absorb(self, _task: trio.lowlevel.Task, _token: bool) -> bool:
+        return False  # cancellation is a level there: it is raised again at the next checkpoint
+
+
+def make_backend(fatal: Fatal) -> Backend:
+    """The backend of the running loop. Raises RuntimeError outside of one."""
+    if backend_name() == "trio":
+        return TrioBackend(fatal)
+    return AsyncioBackend(fatal)
+
+
+def backend_name() -> str:
+    """`asyncio` or `trio`: what runs the current task."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        asyncio.get_running_loop()
+        return "asyncio"
+    return "trio"
+
+
+def run(
+    main: Callable[..., Awaitable[T]],
+    *args: Any,
+    backend: str = "uvloop",
+    seed: int | None = None,
+    clock: Any = None,
+) -> T:
+    """Run `main(*args)` to its end on `uvloop` (asyncio where there is none), `asyncio` or `trio`.
+
+    With `seed`, trio's scheduling is a function of it; `clock` is a trio clock, as `MockClock`.
+    """
+    if backend == "trio":
+        if seed is not None:
+            _seed_trio(seed)
+        options = {"clock": clock} if clock is not None else {}
+        return anyio.run(main, *args, backend="trio", backend_options=options)
+    use_uvloop = backend == "uvloop" and uvloop is not None
+    return anyio.run(main, *args, backend="asyncio", backend_options={"use_uvloop": use_uvloop})
+
+
+def _seed_trio(seed: int) -> None:
+    # What trio offers to hypothesis for the same purpose; it has no public name.
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
+    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]

@@ -1,0 +1,41 @@
+"""Exit codes, and the one way in which a command ends early."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+import typer
+
+OK = 0
+FAILED = 1
+"""A rollout failed, a tool answered with an error, a server could not be reached."""
+WRONG = 2
+"""The input is wrong: an option, a file, a name."""
+LIMIT = 3
+"""`nexau run`: a limit ended the rollout."""
+INTERRUPTED = 130
+"""Ctrl-C, or SIGTERM."""
+
+
+def say(message: str) -> None:
+    """One line, or more, to stderr."""
+    typer.echo(message, err=True)
+
+
+def stop(message: str, code: int = WRONG) -> NoReturn:
+    """End the command: `error: ...` on stderr and an exit code."""
+    say(f"error: {message}")
+    raise typer.Exit(code)
+
+
+def emit(line: str) -> None:
+    """One line to stdout, for commands that print a few; ends the command when nobody reads."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would flush at exit what is still buffered, and complain.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(OK) from None

@@ -1,0 +1,72 @@
+"""`nexau`: the command line. One module a command, imported when it is called."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nexau.cli.exits import INTERRUPTED
+from nexau.cli.lazy import LazyGroup
+from nexau.cli.settings import LOG_LEVELS, SETTINGS
+
+
+class Nexau(LazyGroup):
+    table = {
+        "run": ("nexau.cli.run", "One rollout of an agent: watch it work, or pipe it on."),
+        "rollout": ("nexau.cli.rollout", "Rollouts of many tasks, as JSON lines on stdout."),
+        "check": ("nexau.cli.check", "Find what is wrong with agent and task files."),
+        "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
+        "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
+        "bench": ("nexau.cli.bench", "Measure the runtime, one question at a time."),
+        "version": ("nexau.cli.version", "Versions of nexau and of what it runs on."),
+    }
+
+
+EPILOG = """
+**Examples**
+
+`nexau run agent.yaml "Which of the open tickets is the oldest?"`
+
+`nexau rollout agent.yaml tasks.jsonl --repeat 8 --concurrency 256 > trajectories.jsonl`
+
+`nexau mcp tools -- npx -y @modelcontextprotocol/server-everything`
+
+**Exit codes**
+
+0 done · 1 something failed · 2 wrong input · 3 a limit ended `run` · 130 interrupted
+
+stdout carries JSON lines only; logs and progress go to stderr.
+"""
+
+app = typer.Typer(
+    name="nexau",
+    cls=Nexau,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
+)
+
+
+@app.callback()
+def nexau(
+    log_level: Annotated[
+        LOG_LEVELS, typer.Option(help="Logs from this level up go to stderr.", envvar="NEXAU_LOG")
+    ] = "warning",
+) -> None:
+    """Run LLM agents as supervised async actors, on real MCP servers, many at once."""
+    SETTINGS.log_level = log_level
+
+
+def main() -> None:
+    """The `nexau` program. Ends the process with one of the exit codes of `nexau.cli.exits`."""
+    try:
+        app(prog_name="nexau")
+    except KeyboardInterrupt:
+        # Before the event loop has taken over the signal, or after it.
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

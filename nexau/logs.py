@@ -1,0 +1,126 @@
+"""Logs to stderr: readable on a terminal, JSON lines otherwise. Programs call it, the library never.
+
+The standard library's loggers (mcp, aiohttp, asyncio) come out in the same form. Secrets do not
+come out at all: neither under a name that says it is one, nor as the value of an environment
+variable that holds one, wherever in a text it stands.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error", "critical"]
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = re.compile(
+    r"((^|[_-])(api[_-]?key|token|secret|password|passwd|authorization|cookie|credentials?)"
+    r"|[_-]key)$",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+_SHORTEST = 8
+"""Characters: shorter values of the environment would be found in innocent words."""
+
+
+def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.environ) -> None:
+    """Send structlog's and the standard library's logs to stderr, from `level` up.
+
+    Redacts the values that the variables of `environ` with a secret's name have now.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    terminal = sys.stderr.isatty()
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        Redactor(environ),
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in environ)
+        if terminal
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[_name, *shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_StderrLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = _StderrHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=number, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+class Redactor:
+    """A structlog processor that takes secrets out. Runs after exceptions have become text."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        values = {
+            value
+            for name, value in environ.items()
+            if _SECRET_NAME.search(name) and len(value) >= _SHORTEST
+        }
+        # Longest first, so that a value that begins with another is taken out whole.
+        ordered = sorted(values, key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        return {key: self._clean(key, value) for key, value in event.items()}
+
+    def _clean(self, key: object, value: Any) -> Any:
+        if isinstance(key, str) and value is not None and _SECRET_NAME.search(key):
+            return REDACTED
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {inner: self._clean(inner, item) for inner, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._clean(None, item) for item in value]
+        return value
+
+    def text(self, text: str) -> str:
+        """`text` without the secrets in it."""
+        if self._values is not None:
+            text = self._values.sub(REDACTED, text)
+        return _BEARER.sub(rf"\1 {REDACTED}", text)
+
+
+def _name(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if logger.name:
+        event.setdefault("logger", logger.name)
+    return event
+
+
+class _StderrLogger:
+    """Looks `sys.stderr` up at every line: a progress bar puts itself in its place."""
+
+    def __init__(self, *args: Any) -> None:
+        self.name = args[0] if args else None
+
+    def msg(self, message: str) -> None:
+        sys.stderr.write(message + "\n")
+
+    debug = info = warning = warn = error = critical = fatal = exception = log = msg
+
+
+class _StderrHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except (OSError, ValueError, TypeError):
+            self.handleError(record)

@@ -1,0 +1,245 @@
+"""A session with one MCP server: its tools, and calls to them."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import anyio
+import msgspec
+import structlog
+from mcp import ClientSession
+from mcp.client.session import ElicitationFnT, ListRootsFnT, LoggingFnT, SamplingFnT
+from mcp.shared.exceptions import MCPError
+from mcp_types import Implementation, ServerNotification, ToolListChangedNotification
+from msgspec import Struct
+from pydantic import ValidationError
+
+from nexau.transports.caller import Caller
+from nexau.transports.http import HttpClient, open_http
+from nexau.transports.jsonrpc import Channel, JsonRpc
+from nexau.transports.listing import Tool, list_tools
+from nexau.transports.negotiation import is_modern, negotiate
+from nexau.transports.pending import Lost
+from nexau.transports.process import Process, ProcessError, describe_exit, open_process
+from nexau.transports.protocol import Progress, Result, ToolSpec
+from nexau.transports.scoping import transparent
+from nexau.transports.stdio import Stdio
+from nexau.transports.streamable_http import StreamableHttp
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT = 60.0
+"""Seconds."""
+
+MAX_RESULT_BYTES = 1_000_000
+
+_PROBE_TIMEOUT = 10.0
+"""Seconds that a server has for `server/discover` before it is taken for an older one."""
+
+try:
+    _CLIENT = Implementation(name="nexau", version=version("nexau"))
+except PackageNotFoundError:
+    _CLIENT = Implementation(name="nexau", version="0")
+
+
+class StdioTarget(Struct, frozen=True):
+    """A server that runs as our child."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    """Added to a minimal environment (`nexau.transports.process.INHERITED`)."""
+    cwd: str | None = None
+
+
+class HttpTarget(Struct, frozen=True):
+    """A server that is reached over streamable HTTP."""
+
+    url: str
+    headers: dict[str, str] = {}
+    listen: bool = True
+    """Whether to hold a stream open for what the server sends unasked; it costs a connection."""
+
+
+Target = StdioTarget | HttpTarget
+
+
+class Handlers(Struct, frozen=True):
+    """What servers may ask of us, in the official SDK's types. None denies it."""
+
+    sampling: SamplingFnT | None = None
+    elicitation: ElicitationFnT | None = None
+    roots: ListRootsFnT | None = None
+    logging: LoggingFnT | None = None
+
+
+class ConnectionFailed(Exception):  # noqa: N818 - a state of affairs, as in `Down`
+    """A server with which no session could be opened. The text says why, and what the server wrote
+    to stderr last.
+    """
+
+
+class Connection:
+    """An open session. Made by `open_connection`; one object serves any number of calls at once."""
+
+    def __init__(
+        self,
+        name: str,
+        rpc: JsonRpc,
+        channel: Stdio | StreamableHttp,
+        process: Process | None,
+    ) -> None:
+        self.name = name
+        self.tools: tuple[ToolSpec, ...] = ()
+        """As listed when the session was opened, or by the last `refresh`."""
+        self.tools_changed = False
+        """Whether the server has said since that they are others now."""
+        self.on_tools_changed: Callable[[], None] | None = None
+        self.server_info: Implementation | None = None
+        self.protocol_version = ""
+        self._rpc = rpc
+        self._channel = channel
+        self._process = process
+        self._caller: Caller | None = None
+        self._calls = 0
+        self._in_flight = 0
+        self._errors: Counter[str] = Counter()
+
+    @property
+    def alive(self) -> bool:
+        return self._rpc.closed is None
+
+    async def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        call_id: str,
+        timeout: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Result:
+        """Call a tool. Never raises for what the server does: that is an error in the `Result`.
+
+        `timeout` is in seconds. A caller that is cancelled cancels the call on the server.
+        `on_progress` must not raise.
+        """
+        assert self._caller is not None
+        self._calls += 1
+        self._in_flight += 1
+        try:
+            result = await self._caller.call(
+                name, arguments, call_id=call_id, timeout=timeout, on_progress=on_progress
+            )
+        finally:
+            self._in_flight -= 1
+        if result.error_class is not None:
+            self._errors[result.error_class] += 1
+        return result
+
+    async def refresh(self) -> None:
+        """List the tools again. Raises ConnectionFailed."""
+        assert self._caller is not None
+        self.tools_changed = False
+        try:
+            await self._caller.refresh()
+        except (MCPError, ValidationError, ListingError) as error:
+            raise ConnectionFailed(f"{self.name}: cannot list its tools: {error}") from error
+        self.tools = tuple(tool.spec for tool in self._caller.tools.values())
+
+    async def ping(self, timeout: float = 10.0) -> float:
+        """Ask for a sign of life. Returns the seconds it took; any answer will do.
+
+        Raises ConnectionFailed when none comes within `timeout` seconds.
+        """
+        assert self._caller is not None
+        started = anyio.current_time()
+        outcome = await self._caller.ping(timeout)
+        if isinstance(outcome, Lost):
+            text = outcome.text or f"no answer within {timeout:g} s"
+            raise ConnectionFailed(f"{self.name}: {text}")
+        return anyio.current_time() - started
+
+    async def wait_closed(self) -> str | None:
+        """Wait until the session is over. Returns why, when the server went away by itself.
+
+        By then the calls that were in flight have failed as `unavailable`.
+        """
+        return await self._rpc.wait_closed()
+
+    def stderr_tail(self) -> str:
+        """The end of what a server that is our child wrote to stderr."""
+        return "" if self._process is None else self._process.stderr_tail()
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "calls": self._calls,
+            "in_flight": self._in_flight,
+            "errors": dict(self._errors),
+            "bytes_in": self._channel.bytes_in,
+            "bytes_out": self._channel.bytes_out,
+            **self._rpc.statistics(),
+        }
+
+    async def _on_message(self, message: ServerNotification | Exception) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            self.tools_changed = True
+            if self.on_tools_changed is not None:
+                self.on_tools_changed()
+
+
+@asynccontextmanager
+async def open_connection(
+    target: Target,
+    *,
+    name: str,
+    http: HttpClient | None = None,
+    start_timeout: float = START_TIMEOUT,
+    max_result_bytes: int = MAX_RESULT_BYTES,
+    handlers: Handlers = Handlers(),  # noqa: B008 - frozen
+) -> AsyncIterator[Connection]:
+    """Open a session, list the server's tools, close the session when the block ends.
+
+    Enter and leave it in the same task. `start_timeout` is in seconds and covers all of the
+    opening. Without `http`, a connection over HTTP opens a client of its own. Raises
+    ConnectionFailed.
+    """
+    deadline = anyio.current_time() + start_timeout
+    async with AsyncExitStack() as stack:
+        opening = _Opening(name, target, http, max_result_bytes, handlers, deadline)
+        connection = await opening.enter(stack)
+        yield connection
+
+
+class _Opening:
+    """One attempt, or two, at a session."""
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        http: HttpClient | None,
+        max_result_bytes: int,
+        handlers: Handlers,
+        deadline: float,
+    ) -> None:
+        self._name = name
+        self._target = target
+        self._http = http
+        self._max = max_result_bytes
+        self._handlers = handlers
+        self._deadline = deadline
+
+    async def enter(self, stack: AsyncExitStack) -> Connection:
+        """Raises ConnectionFailed."""
+        first = AsyncExitStack()
+        await stack.enter_async_context(first)
+        connection = await self._attempt(first, probe=True)
+        if connection is None:
+            # Servers exist that end at any first message but `initialize`.
+            await first.aclose()
+            connection = await self._attempt(stack, probe=False)
+        if connection is None:
+            raise ConnectionFailed(f"{self._name}: the server ended during the handshake")
+        return connection

@@ -1,0 +1,96 @@
+"""The tools that a server lists, with what a call to each needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mcp import ClientSession
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    encode_header_value,
+    mcp_param_headers,
+    x_mcp_header_map,
+)
+from mcp_types import PaginatedRequestParams
+from mcp_types import Tool as WireTool
+
+from nexau.transports.protocol import ToolSpec
+from nexau.transports.toolcall import OutputSchema, Template
+
+MAX_PAGES = 1000
+
+
+class ListingError(Exception):
+    """A listing without an end."""
+
+
+class Stamp:
+    """What every request of a session carries: `_meta` and headers, as the session sets them."""
+
+    def __init__(self, meta: Mapping[str, Any], headers: Mapping[str, str], *, modern: bool) -> None:
+        self.modern = modern
+        self.meta = meta
+        self._headers = headers
+
+    def template(self, name: str) -> Template:
+        """For calls to the tool `name`, listed or not."""
+        headers = dict(self._headers)
+        if self.modern:
+            headers[MCP_METHOD_HEADER] = "tools/call"
+            headers[MCP_NAME_HEADER] = encode_header_value(name)
+        return Template(name, self.meta, headers)
+
+
+class Tool:
+    """A listed tool."""
+
+    def __init__(self, wire: WireTool, stamp: Stamp) -> None:
+        annotations = wire.annotations
+        self.spec = ToolSpec(
+            name=wire.name,
+            description=wire.description or "",
+            parameters=wire.input_schema,
+            annotations=(
+                {}
+                if annotations is None
+                else annotations.model_dump(by_alias=True, mode="json", exclude_none=True)
+            ),
+        )
+        self.template = stamp.template(wire.name)
+        self.output = None if wire.output_schema is None else OutputSchema(wire.output_schema)
+        self._mirrored = x_mcp_header_map(wire.input_schema) if stamp.modern else {}
+
+    def headers(self, arguments: Mapping[str, Any]) -> Mapping[str, str]:
+        """For a call with these arguments: 2026-07-28 mirrors some of them into headers."""
+        if not self._mirrored:
+            return self.template.headers
+        return {**self.template.headers, **mcp_param_headers(self._mirrored, arguments)}
+
+
+async def list_wire_tools(session: ClientSession) -> list[WireTool]:
+    """All pages of `tools/list`; none if the server does not have tools.
+
+    Raises MCPError, ValidationError, ListingError.
+    """
+    capabilities = session.server_capabilities
+    if capabilities is None or capabilities.tools is None:
+        return []
+    found: list[WireTool] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        params = None if cursor is None else PaginatedRequestParams(cursor=cursor)
+        page = await session.list_tools(params=params)
+        found += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+        if cursor in seen:
+            raise ListingError(f"tools/list gave the cursor {cursor!r} twice")
+        seen.add(cursor)
+    raise ListingError(f"tools/list has more than {MAX_PAGES} pages")
+
+
+async def list_tools(session: ClientSession, stamp: Stamp) -> dict[str, Tool]:
+    """The listed tools by name, in the server's order. Raises as `list_wire_tools`."""
+    return {wire.name: Tool(wire, stamp) for wire in await list_wire_tools(session)}
