@@ -13,7 +13,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock servers clean
+.PHONY: help demo test lint .mypy-examples format lock servers clean
 
 help:
 	@echo "make demo     300 rollouts of a delegating agent on a real MCP server; JSON lines on stdout"
@@ -36,9 +36,13 @@ lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
-	@cd examples && MYPYPATH=desk ../$(VENV)/bin/mypy --strict desk/*.py servers/*.py
-	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+	@$(MAKE) .mypy-examples
+	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python nexau
 	@$(VENV)/bin/lint-imports
+
+# Scripts, not packages: they find their neighbours in their own folder.
+.mypy-examples: $(VENV)/dev
+	@cd examples && MYPYPATH=desk ../$(VENV)/bin/mypy --strict desk/*.py servers/*.py
 
 format: $(VENV)/dev
 	@$(VENV)/bin/ruff check --fix
@@ -83,7 +87,7 @@ lock: | $(VENV)/bin/python
 	@test -x .cache/uv/bin/uv || { $(VENV)/bin/python -m venv .cache/uv && \
 	    .cache/uv/bin/python -m pip -qq --disable-pip-version-check install uv; } >&2
 	@$(UV) --group build --group demo --output-file requirements/runtime.lock >&2
-	@$(UV) --constraints requirements/runtime.lock --group dev --extra bench \
+	@$(UV) --constraints requirements/runtime.lock --group dev \
 	    --output-file requirements/dev.lock >&2
 
 clean:

@@ -1,4 +1,4 @@
-"""The seam: what the kernel needs from an event loop, for asyncio (with or without uvloop) and trio.
+"""The seam: what the kernel needs of an event loop, on asyncio (uvloop or not) and on trio.
 
 The one module of the package that names them. anyio stays the common language elsewhere; these
 few primitives are where its generality costs more than the work itself (an anyio event costs some
@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -18,17 +19,12 @@ import trio
 
 from nexau.actors.errors import Interrupt
 
-try:
-    import uvloop
-except ImportError:  # Windows, PyPy
-    uvloop = None
-
 T = TypeVar("T")
 Fatal = Callable[[BaseException], None]
 
 
 class Future(Protocol):
-    """A parked waiter. `set_result` on one that is done is an error on asyncio: ask `done` first."""
+    """A parked waiter. Ask `done` before `set_result`: on asyncio a second one is an error."""
 
     def done(self) -> bool: ...
     def set_result(self, value: Any, /) -> None: ...
@@ -42,6 +38,9 @@ class Backend(Protocol):
     current_task: Callable[[], Any]
     future: Callable[[], Future]
     now: Callable[[], float]
+    cancelled: type[BaseException]
+    context: contextvars.Context
+    """That of the place that opened the system."""
     inline_scopes: bool
     """Whether a handler that suspends can be interrupted anywhere in another's task."""
 
@@ -50,27 +49,41 @@ class Backend(Protocol):
         """Wait for every spawned task."""
         ...
 
+    async def leave(self) -> None:
+        """Undo `open`; the same task, and scopes opened since are closed."""
+        ...
+
     def call_soon(self, function: Callable[[], None]) -> None: ...
     def call_threadsafe(self, function: Callable[[], None]) -> None: ...
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None: ...
-    def interrupt(self, task: Any) -> Any:
-        """Break off what `task` awaits; None if that cannot be done now, else a token."""
+    def is_cancelled(self, task: Any) -> bool:
+        """Whether somebody wants `task` cancelled, now that a cancellation came out of it."""
+        ...
+
+    def interrupt(self, task: Any, token: Any) -> Any:
+        """Break off what `task` awaits, again if there is a `token` from before; a new token, or
+        the old one (None) if that cannot be done now."""
         ...
 
     def absorb(self, task: Any, token: Any) -> bool:
-        """Take an interrupt back once it has unwound; True if a cancellation came besides."""
+        """Take interrupts back once they have unwound; True if a cancellation came besides."""
+        ...
+
+    async def drain(self, task: Any, token: Any) -> None:
+        """Take interrupts back that may not have been delivered yet."""
         ...
 
 
 class AsyncioBackend:
     name = "asyncio"
+    cancelled: type[BaseException] = asyncio.CancelledError
     inline_scopes = True
 
     def __init__(self, fatal: Fatal) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._fatal = fatal
-        self._context = contextvars.copy_context()
+        self.context = contextvars.copy_context()
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self.future: Callable[[], Future] = loop.create_future
@@ -85,16 +98,19 @@ class AsyncioBackend:
             self._empty = self._loop.create_future()
             await self._empty
 
+    async def leave(self) -> None:
+        return
+
     def call_soon(self, function: Callable[[], None]) -> None:
-        self._loop.call_soon(function, context=self._context)
+        self._loop.call_soon(function, context=self.context)
 
     def call_threadsafe(self, function: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(function, context=self._context)
+        self._loop.call_soon_threadsafe(function, context=self.context)
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         # Task itself, not create_task: a host's eager task factory would run it at once, inside
         # a tell.
-        task = asyncio.Task(function(*args), loop=self._loop, context=self._context.copy())
+        task = asyncio.Task(function(*args), loop=self._loop, context=self.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -105,18 +121,36 @@ class AsyncioBackend:
         if not self._tasks and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
-    def interrupt(self, task: "asyncio.Task[Any]") -> int | None:
-        before = task.cancelling()
-        return before if task.cancel() else None
+    def is_cancelled(self, task: "asyncio.Task[Any]") -> bool:
+        return task.cancelling() > 0
 
-    def absorb(self, task: "asyncio.Task[Any]", token: int) -> bool:
-        return task.uncancel() > token
+    def interrupt(
+        self, task: "asyncio.Task[Any]", token: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        before, times = token or (task.cancelling(), 0)
+        return (before, times + 1) if task.cancel() else token
+
+    def absorb(self, task: "asyncio.Task[Any]", token: tuple[int, int]) -> bool:
+        before, times = token
+        for _ in range(times):
+            task.uncancel()
+        return task.cancelling() > before
+
+    async def drain(self, task: "asyncio.Task[Any]", token: tuple[int, int]) -> None:
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if self.absorb(task, token):
+                raise
+        else:
+            self.absorb(task, token)
 
 
 def _asyncio_current_task(loop: asyncio.AbstractEventLoop) -> Callable[[], Any]:
     # Until 3.12 current_task is Python code, three times the cost of the look-up it does.
-    if sys.version_info < (3, 12):
-        return partial(asyncio.tasks._current_tasks.get, loop)  # type: ignore[attr-defined]
+    running: Any = getattr(asyncio.tasks, "_current_tasks", None)
+    if sys.version_info[:2] == (3, 11) and running is not None:
+        return partial(running.get, loop)
     return partial(asyncio.current_task, loop)
 
 
@@ -143,7 +177,8 @@ class TrioFuture:
     def __await__(self) -> Generator[Any, Any, Any]:
         if not self._done:
             self._task = trio.lowlevel.current_task()
-            yield from trio.lowlevel.wait_task_rescheduled(self._abort).__await__()
+            parked = trio.lowlevel.wait_task_rescheduled(self._abort)  # noqa: ASYNC105
+            yield from parked.__await__()
         return self._value
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
@@ -154,11 +189,12 @@ class TrioFuture:
 
 class TrioBackend:
     name = "trio"
+    cancelled: type[BaseException] = trio.Cancelled
     inline_scopes = False
 
     def __init__(self, fatal: Fatal) -> None:
         self._fatal = fatal
-        self._context = contextvars.copy_context()
+        self.context = contextvars.copy_context()
         self._outer = trio.open_nursery()
         self._nursery: trio.Nursery
         self._closed = TrioFuture()
@@ -182,6 +218,8 @@ class TrioBackend:
         if self._ticker is not None:
             self._ticker.set_result(None)
         await self._closed
+
+    async def leave(self) -> None:
         await self._outer.__aexit__(None, None, None)
 
     async def _home(self, opened: TrioFuture) -> None:
@@ -212,21 +250,24 @@ class TrioBackend:
         self._token.run_sync_soon(function)
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        self._context.run(self._nursery.start_soon, self._guard, function, args)
+        self.context.run(self._nursery.start_soon, self._guard, function, args)
 
     async def _guard(self, function: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
         try:
             await function(*args)
         except trio.Cancelled:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a fault of the kernel ends the system
             self._fatal(error)
 
-    def interrupt(self, task: trio.lowlevel.Task) -> bool | None:
+    def is_cancelled(self, _task: trio.lowlevel.Task) -> bool:
+        return True  # only trio makes a Cancelled, and only for a cancelled scope
+
+    def interrupt(self, task: trio.lowlevel.Task, token: Any) -> Any:
         # As trio itself delivers KeyboardInterrupt: there is no public way into a parked task
         # without a scope around it, and a scope for each ask costs 4 us.
         if task._abort_func is None:
-            return None
+            return token
 
         def raise_interrupt() -> Any:
             raise Interrupt
@@ -234,8 +275,11 @@ class TrioBackend:
         task._attempt_abort(raise_interrupt)
         return True
 
-    def absorb(self, _task: trio.lowlevel.Task, _token: bool) -> bool:
+    def absorb(self, _task: trio.lowlevel.Task, _token: Any) -> bool:
         return False  # cancellation is a level there: it is raised again at the next checkpoint
+
+    async def drain(self, _task: trio.lowlevel.Task, _token: Any) -> None:
+        return
 
 
 def make_backend(fatal: Fatal) -> Backend:
@@ -271,11 +315,12 @@ def run(
             _seed_trio(seed)
         options = {"clock": clock} if clock is not None else {}
         return anyio.run(main, *args, backend="trio", backend_options=options)
-    use_uvloop = backend == "uvloop" and uvloop is not None
+    use_uvloop = backend == "uvloop" and find_spec("uvloop") is not None
     return anyio.run(main, *args, backend="asyncio", backend_options={"use_uvloop": use_uvloop})
 
 
 def _seed_trio(seed: int) -> None:
     # What trio offers to hypothesis for the same purpose; it has no public name.
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
-    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
+    internals: Any = trio._core._run
+    internals._ALLOW_DETERMINISTIC_SCHEDULING = True
+    internals._r.seed(seed)

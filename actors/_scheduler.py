@@ -19,7 +19,6 @@ import anyio
 from msgspec import Struct
 
 from nexau.actors._backend import Backend, Future
-from nexau.actors.errors import ActorStopped
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
@@ -64,10 +63,10 @@ class Executor:
 
     __slots__ = ("cell", "clean", "depth", "fuel", "key", "stamp", "task", "waiting")
 
-    def __init__(self, task: Any, clean: Context | None) -> None:
+    def __init__(self, task: Any) -> None:
         self.key = id(task)
         self.task = weakref.ref(task)
-        self.clean = clean
+        self.clean: Context | None = None
         """Its context with nothing changed; None if handlers must not see it."""
         self.depth = 0
         """Handlers on its stack."""
@@ -85,9 +84,10 @@ current_executor: ContextVar[Executor | None] = ContextVar("nexau_actors_executo
 def adopt(task: Any, base: Context) -> Executor:
     """A record for a task that is new to the kernel, kept in its context."""
     here = copy_context()
-    same = all(base.get(var, base) is value or var is current_executor for var, value in here.items())
-    same = same and all(var in here for var in base)
-    executor = Executor(task, None)
+    same = all(
+        var is current_executor or base.get(var, base) is value for var, value in here.items()
+    ) and all(var in here for var in base)
+    executor = Executor(task)
     current_executor.set(executor)
     if same:
         executor.clean = copy_context()
@@ -111,7 +111,7 @@ class Worker(Executor):
 
     async def run(self) -> None:
         scheduler = self.scheduler
-        super().__init__(scheduler.backend.current_task(), None)
+        super().__init__(scheduler.backend.current_task())
         current_executor.set(self)
         self.clean = copy_context()
         scheduler.workers += 1
@@ -137,7 +137,8 @@ class Worker(Executor):
             if not await self._turn(cell):
                 return False
 
-    async def _turn(self, cell: "ActorRef") -> bool:
+    async def _turn(  # noqa: C901 - the hot loop: a call for each part costs a fifth of it
+        self, cell: "ActorRef") -> bool:
         """Some messages of one actor; False when the task's context is spoilt."""
         mail = cell._mail
         actor = cell._actor
@@ -160,7 +161,9 @@ class Worker(Executor):
                 else:
                     await actor.receive(item)
             except BaseException as error:
-                cell._worker_failed(self, item, error)
+                if cell._worker_failed(self, item, error):
+                    self._drop(cell)
+                    raise
             left -= 1
             cell._handled += 1
             if cell._waiters is not None:
@@ -179,9 +182,22 @@ class Worker(Executor):
         self.root = self.cell = self.ask = None
         self.scheduler.count += TURN - left
         if not clean:
-            cell._kind.spoils = True
-            cell._kind.inline = False
+            cell._kind.spoiled()
+        elif not cell._kind.inline and self.scheduler.leader is self:
+            cell._kind.kept_going()
         return clean
+
+    def _drop(self, cell: "ActorRef") -> None:
+        """Leave an actor whose handler was cancelled; the cancellation goes on rising."""
+        cell._handled += 1
+        self.root = self.cell = self.ask = None
+        if cell._waiters is not None:
+            cell._admit()
+        cell._leave()
+
+
+PAUSE = object()
+"""In the leader's place while the loop gets its turn."""
 
 
 class Scheduler:
@@ -195,7 +211,8 @@ class Scheduler:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.queue: deque[ActorRef] = deque()
-        self.leader: Worker | None = None
+        self.leader: Worker | object | None = None
+        """None when the queue is empty: whoever fills it promotes a worker."""
         self.asleep: list[Worker] = []
         self.workers = 0
         self.count = 0
@@ -211,13 +228,13 @@ class Scheduler:
         cell._state = READY
         self.queue.append(cell)
         if self.leader is None:
-            self._promote()
+            self.promote()
 
     def requeue(self, cell: "ActorRef") -> None:
         """Back to the end of the queue, its turn being over."""
         self.add(cell)
 
-    def _promote(self) -> None:
+    def promote(self) -> None:
         self.leader = self._wake(None)
 
     def _wake(self, assigned: "ActorRef | None") -> Worker:
@@ -245,7 +262,7 @@ class Scheduler:
             backend.call_soon(self._watch)
             self.slice_end = backend.now() + SLICE
         elif backend.now() > self.slice_end:
-            self.leader = None
+            self.leader = PAUSE  # until the watch, one turn of the loop from now
             return None
         while queue:
             cell = queue.popleft()
@@ -266,8 +283,6 @@ class Scheduler:
             return False
         worker.parked = parked = self.backend.future()
         self.asleep.append(worker)
-        if self.queue and self.leader is None:
-            self._promote()
         return bool(await parked)
 
     def left(self, worker: Worker) -> None:
@@ -277,22 +292,20 @@ class Scheduler:
         if self.leader is worker:
             self.leader = None
         if self.queue and self.leader is None and not self.closed:
-            self._promote()
+            self.promote()
 
     def _watch(self) -> None:
         """Runs as a callback: a leader that is inside a handler now is suspended there."""
         self.watching = False
         leader = self.leader
-        if leader is None or leader.parked is not None:
-            return
-        cell = getattr(leader, "root", None)
-        if cell is None:  # woken, but not yet run
-            return
-        cell._kind.suspended()
-        self.handovers += 1
+        if isinstance(leader, Worker):
+            if leader.root is None:  # woken, but not yet run
+                return
+            leader.root._kind.suspended()
+            self.handovers += 1
         self.leader = None
         if self.queue:
-            self._promote()
+            self.promote()
 
     def close(self) -> None:
         """End the workers. Only once nothing is left to run."""
@@ -307,8 +320,16 @@ class Kind:
     """What the kernel learned about a class of actors."""
 
     __slots__ = (
-        "has_started", "has_stopped", "hot", "inline", "logged", "name", "refuses", "sticky",
-        "spoils", "suppressed",
+        "has_started",
+        "has_stopped",
+        "hot",
+        "inline",
+        "logged",
+        "name",
+        "refuses",
+        "barred",
+        "sticky",
+        "suppressed",
     )  # fmt: skip
 
     def __init__(self, cls: Any, base: Any, inline_scopes: bool) -> None:
@@ -320,7 +341,7 @@ class Kind:
         # Where a suspended inline handler cannot always be interrupted, its class has to show
         # first, in a worker, that it does not suspend.
         self.inline = inline_scopes
-        self.spoils = False
+        self.barred = False
         self.hot = 0
         self.logged = float("-inf")
         self.suppressed = 0
@@ -329,6 +350,13 @@ class Kind:
         self.hot = HOT
         if self.sticky:
             self.inline = False
+            self.barred = True
 
+    def kept_going(self) -> None:
+        """A turn passed in the leader's hands without a suspension."""
+        self.inline = not self.barred
 
-__all__ = ["ActorStopped"]
+    def spoiled(self) -> None:
+        """A handler left its task's context variables changed."""
+        self.inline = False
+        self.barred = True

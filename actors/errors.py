@@ -61,7 +61,7 @@ class StrayCancellation(ActorError):
     """A handler let a cancellation out that nobody had asked for."""
 
 
-class Refused(Exception):  # noqa: N818 - it is a reply, not an error of the actor
+class Refused(Exception):
     """Raised by a handler: `error` is the answer to the asker, and no crash."""
 
     def __init__(self, error: Exception | str) -> None:

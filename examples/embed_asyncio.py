@@ -1,6 +1,7 @@
 """Embed the runtime in an asyncio program: run one agent, stream many, watch, stop early."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import nexau
 
@@ -31,18 +32,28 @@ class Squarer:
 agent = nexau.Agent("squarer", Squarer(), tools=(nexau.python_tool(square),))
 
 
+async def watch(events: AsyncIterator[nexau.Event]) -> int:
+    """Counts events as they happen."""
+    count = 0
+    async for _ in events:
+        count += 1
+    return count
+
+
 async def main() -> None:
     async with nexau.open_runtime() as runtime:
         one = await runtime.run(agent, "12")
         print(one.status, one.answer)
 
-        with runtime.subscribe() as events:
-            async with runtime.rollouts(agent, map(str, range(1000)), concurrency=8) as run:
-                async for trajectory in run:
-                    if trajectory.input == "20":
-                        break  # the rest is cancelled, nothing is left behind
-        seen = [event async for event in events]
-        print(run.summary().rollouts >= 20, len(seen) > 20)
+        async with asyncio.TaskGroup() as group:
+            with runtime.subscribe() as events:
+                watcher = group.create_task(watch(events))
+                numbers = map(str, range(1_000_000))
+                async with runtime.rollouts(agent, numbers, concurrency=8) as run:
+                    async for trajectory in run:
+                        if trajectory.input == "20":
+                            break  # the rest is cancelled, nothing is left behind
+        print("enough:", run.summary().rollouts < 1_000, "events:", watcher.result() > 20)
         print(runtime.tree())
 
 

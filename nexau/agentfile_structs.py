@@ -23,6 +23,7 @@ from nexau.definition import (
 from nexau.transports.protocol import Limits
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+BINDING_PATTERN = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
 class PromptFile(Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,10 +115,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (AgentReference, "name"): _NAME,
     (AgentReference, "path"): _TEXT,
     (PythonEntry, "name"): _NAME,
-    (PythonEntry, "python"): Meta(
-        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$",
-        description="module:function",
-    ),
+    (PythonEntry, "python"): Meta(pattern=BINDING_PATTERN, description="module:function"),
     (PythonEntry, "timeout"): _SECONDS,
     (McpEntry, "mcp"): _TEXT,
     (McpEntry, "include"): Meta(min_length=1),
@@ -179,7 +177,7 @@ def bounds(cls: type, name: str) -> Meta | None:
 
 
 def model_from_text(text: str) -> OpenAIModel | PlanModel | ScriptModel | ReplayModel | None:
-    """The shorthand `plan`, `openai:NAME`, `script:FILE` or `replay:FILE`; None for another text."""
+    """`plan`, `openai:NAME`, `script:FILE` or `replay:FILE`; None for any other text."""
     kind, colon, rest = text.partition(":")
     if text == "plan":
         return PlanModel()
@@ -187,4 +185,3 @@ def model_from_text(text: str) -> OpenAIModel | PlanModel | ScriptModel | Replay
         return None
     made: dict[str, Any] = {"openai": OpenAIModel, "script": ScriptModel, "replay": ReplayModel}
     return made[kind](rest.strip()) if kind in made else None
-

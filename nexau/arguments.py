@@ -149,7 +149,9 @@ def _place(fault: ValidationError) -> str:
 
 
 def _types(value: Any) -> str:
-    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    return " or ".join(sorted(map(str, value), key=lambda name: name == "null"))
 
 
 def _seen(value: Any) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 from nexau.definition import DefinitionError
 from nexau.nearest import hint
+from nexau.paths import is_file
 from nexau.problems import display
 
 _PREFIX = "nexau_folder_"
@@ -69,14 +70,15 @@ def _module(name: str, directory: Path) -> types.ModuleType:
         near = hint(name, folder.modules(), "there are")
         where = display(directory)
         raise DefinitionError(f"no module {name!r}, in {where} or installed{near}") from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise DefinitionError(f"importing {name}: {_failure(error)}") from error
 
 
 def _failure(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{display(Path(error.filename))}:{error.lineno or 0}: {type(error).__name__}: {error.msg}"
+        place = f"{display(Path(error.filename))}:{error.lineno or 0}"
+        return f"{place}: {type(error).__name__}: {error.msg}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith("<frozen") and frame.filename != __file__:
             return f"{display(Path(frame.filename))}:{frame.lineno}: {text}"
@@ -97,7 +99,7 @@ class _Folder:
 
     def holds(self, name: str) -> bool:
         path = self.directory / name
-        return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+        return is_file(path.with_suffix(".py")) or is_file(path / "__init__.py")
 
     def modules(self) -> list[str]:
         return [path.stem for path in self.directory.glob("*.py")]

@@ -45,7 +45,9 @@ def parse_docstring(text: str | None) -> Docstring:
                 end += 1
             if match[1] in {"param", "parameter", "arg", "argument", "key", "keyword"}:
                 name = (match[2] or "").split()[-1:]
-                parameters |= {n.lstrip("*"): _joined([match[3], *lines[index + 1 : end]]) for n in name}
+                parameters |= {
+                    n.lstrip("*"): _joined([match[3], *lines[index + 1 : end]]) for n in name
+                }
             in_description = False
             index = end
         else:

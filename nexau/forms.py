@@ -70,7 +70,8 @@ def read(node: Node, kind: Any, trail: Trail, complain: Complain, meta: Meta | N
     """`node` as a value of the type `kind`, or `INVALID` after at least one complaint.
 
     A Struct comes back even when some of its fields are bad: those have their default, or are
-    empty text where they have none.
+    empty text where they have none. Bad items of lists and mappings stay in them as `INVALID`, so
+    that what is left keeps its place.
     """
     if node.broken:
         return INVALID
@@ -114,7 +115,7 @@ def _read_list(
             made = [
                 read(item, inner, (*trail, index), complain) for index, item in enumerate(items)
             ]
-            return get_origin(member)(item for item in made if item is not INVALID)
+            return get_origin(member)(made)
     complain(trail, _expected(kind, items), None)
     return INVALID
 
@@ -140,9 +141,7 @@ def _read_dict(node: Node, kind: Any, trail: Trail, complain: Complain, meta: Me
     for key, item in _items(node).items():
         if meta is not None and (fault := _broken_bound(key, meta)):
             complain((*trail, key), f"expected a name of {fault}, got {clip(key)}", None)
-        value = read(item, kind, (*trail, key), complain)
-        if value is not INVALID:
-            made[key] = value
+        made[key] = read(item, kind, (*trail, key), complain)
     return made
 
 
@@ -231,7 +230,7 @@ def _expected(kind: Any, value: Any) -> str:
     if literals and isinstance(value, str):
         return f"unknown value {clip(value)}{hint(value, literals, 'one of')}"
     mend = ""
-    if str in options(kind) and isinstance(value, int | float | bool):
+    if set(options(kind)) <= {str, types.NoneType} and isinstance(value, int | float | bool):
         mend = "; put it in quotes"
     return f"expected {name_of(kind)}, got {describe(value)}{mend}"
 

@@ -1,5 +1,6 @@
 """Python functions as tools: their JSON Schema from type hints and docstring."""
 
+import contextlib
 import functools
 import inspect
 import re
@@ -7,9 +8,10 @@ from collections.abc import Callable
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from nexau.agentfile_structs import NAME_PATTERN
+from nexau.arguments import validator
 from nexau.definition import DefinitionError, PythonTool
 from nexau.docstrings import Docstring, parse_docstring
 from nexau.problems import clip
@@ -26,15 +28,17 @@ def python_tool(
     name: str | None = None,
     description: str | None = None,
     timeout: float = 60.0,
+    binding: str | None = None,
 ) -> PythonTool:
     """A tool that calls `function`, which may be async.
 
     The tool's `function` takes JSON values as keyword arguments, converts them into the hinted
     types (dataclasses, Structs, TypedDicts, enums, dates...) and leaves out what was not given, so
     that the function's own defaults hold. It raises `InvalidArguments` for values that do not
-    convert. Raises `DefinitionError` where the hints make no schema.
+    convert. `binding` is what messages call the function. Raises `DefinitionError` where the hints
+    make no schema.
     """
-    binding = _binding(function)
+    binding = binding or _binding(function)
     tool_name = name if name is not None else getattr(function, "__name__", "")
     if not re.fullmatch(NAME_PATTERN, tool_name):
         raise DefinitionError(
@@ -50,6 +54,7 @@ def python_tool(
         documented.description if description is None else description,
         _schema(parameters, documented, binding),
     )
+    validator(spec)
     is_async = _is_async(function, binding)
     return PythonTool(spec, _converting(function, parameters), is_async, timeout, binding)
 
@@ -65,8 +70,9 @@ def _code(function: Callable[..., Any]) -> Callable[..., Any]:
     if isinstance(function, functools.partial):
         return _code(function.func)
     if inspect.isroutine(function):
-        return inspect.unwrap(function)
-    return type(function).__call__  # type: ignore[no-any-return]
+        unwrapped: Callable[..., Any] = inspect.unwrap(function)
+        return unwrapped
+    return type(function).__call__
 
 
 def _is_async(function: Callable[..., Any], binding: str) -> bool:
@@ -91,8 +97,9 @@ def _parameters(function: Callable[..., Any], binding: str) -> list[_Parameter]:
         signature = inspect.signature(function)
         hints = get_type_hints(_code(function), include_extras=True)
     except NameError as error:
-        raise DefinitionError(f"{binding}: a type hint names {error.name!r}, which is not defined when"
-                              " the module runs") from error  # fmt: skip
+        raise DefinitionError(
+            f"{binding}: a type hint names {error.name!r}, which the running module does not have"
+        ) from error
     except (TypeError, ValueError, SyntaxError, AttributeError) as error:
         raise DefinitionError(f"{binding}: its type hints cannot be read: {error}") from error
     return [_parameter(each, hints, binding) for each in signature.parameters.values()]
@@ -101,16 +108,18 @@ def _parameters(function: Callable[..., Any], binding: str) -> list[_Parameter]:
 def _parameter(each: inspect.Parameter, hints: dict[str, Any], binding: str) -> _Parameter:
     if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
         stars = "*" if each.kind is each.VAR_POSITIONAL else "**"
-        raise DefinitionError(f"{binding}: {stars}{each.name}: a tool's arguments have names that"
-                              " are known; write them out")  # fmt: skip
+        raise DefinitionError(
+            f"{binding}: {stars}{each.name}: a tool's arguments have known names; write them out"
+        )
     if each.name not in hints:
         raise DefinitionError(f"{binding}: the parameter {each.name!r} has no type hint")
     hint = hints[each.name]
     try:
         msgspec.json.schema_components((hint,))
     except (TypeError, ValueError) as error:
-        raise DefinitionError(f"{binding}: the parameter {each.name!r}: the type hint makes no JSON"
-                              f" Schema: {error}") from error  # fmt: skip
+        raise DefinitionError(
+            f"{binding}: the parameter {each.name!r}: its type hint makes no JSON Schema: {error}"
+        ) from error
     return _Parameter(each.name, hint, each.default, each.kind is not each.POSITIONAL_ONLY)
 
 
@@ -147,16 +156,12 @@ def _annotated(hint: Any) -> str | None:
 
 
 def _add_default(schema: dict[str, Any], default: Any) -> None:
-    try:
-        # By way of JSON, so that the value is one that a model can send.
+    # A default that JSON cannot say, such as a marker object, is not announced.
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RecursionError):
         schema["default"] = msgspec.json.decode(msgspec.json.encode(default))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        pass  # a default that JSON cannot say, such as a marker object, is not announced
 
 
-def _converting(
-    function: Callable[..., Any], parameters: list[_Parameter]
-) -> Callable[..., Any]:
+def _converting(function: Callable[..., Any], parameters: list[_Parameter]) -> Callable[..., Any]:
     empty = inspect.Parameter.empty
     arguments_type = msgspec.defstruct(
         "Arguments",
@@ -177,14 +182,30 @@ def _converting(
     def call(**arguments: Any) -> Any:
         try:
             made = convert(arguments, arguments_type, str_keys=True)
-        except msgspec.ValidationError as error:
-            raise InvalidArguments(str(error)) from None
+        except msgspec.ValidationError:
+            made = _convert_again(arguments, arguments_type)
         given = {name: value for name in keyword if (value := getattr(made, name)) is not UNSET}
         if not positional:
             return function(**given)
         return function(*_until_unset(made, positional), **given)
 
     return call
+
+
+def _convert_again(arguments: dict[str, Any], arguments_type: type[Struct]) -> Any:
+    """For JSON Schema 3.0 is an integer, and models write it; for msgspec it is none."""
+    try:
+        return msgspec.convert(_whole(arguments), arguments_type, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise InvalidArguments(str(error)) from None
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _until_unset(made: Any, names: tuple[str, ...]) -> list[Any]:

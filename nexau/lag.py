@@ -25,9 +25,6 @@ class LagMonitor(Actor):
     async def started(self) -> None:
         self.context.start_soon(self._watch, name="watch")
 
-    async def receive(self, message: object) -> None:
-        """Takes no messages."""
-
     async def _watch(self) -> None:
         while True:
             before = time.perf_counter()

@@ -1,8 +1,9 @@
-"""Logs to stderr: readable on a terminal, JSON lines otherwise. Programs call it, the library never.
+"""Logs to stderr: readable on a terminal, JSON lines otherwise.
 
-The standard library's loggers (mcp, aiohttp, asyncio) come out in the same form. Secrets do not
-come out at all: neither under a name that says it is one, nor as the value of an environment
-variable that holds one, wherever in a text it stands.
+For programs to call; the library never does. The standard library's loggers (mcp, aiohttp,
+asyncio) come out in the same form. Secrets do not come out at all: neither under a name that says
+it is one, nor as the value of an environment variable that holds one, wherever in a text it
+stands.
 """
 
 import logging

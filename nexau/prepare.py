@@ -106,7 +106,6 @@ class Prepared:
         self.records: tuple[AgentRecord, ...] = ()
         """Of this agent and all below it, one for each name."""
 
-
     def system_prompt(self, task: str, variables: Mapping[str, Any]) -> str:
         """Raises `DefinitionError`."""
         return self.prompt.text if self.fixed else render(self.prompt, task, variables)

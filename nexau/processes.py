@@ -40,9 +40,6 @@ class ProcessActor(Actor):
             while self._gone is None and not await self._listens():  # noqa: ASYNC110
                 await anyio.sleep(READY_POLL)
 
-    async def receive(self, message: object) -> None:
-        """Takes no messages."""
-
     async def _hold(self) -> None:
         try:
             async with open_process(self.command, self.args, env=self.env, cwd=self.cwd) as process:

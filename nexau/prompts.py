@@ -17,11 +17,13 @@ from jinja2 import (
     TemplateSyntaxError,
     UndefinedError,
 )
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.meta import find_referenced_templates
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nexau.definition import DefinitionError, Prompt
 from nexau.nearest import hint
+from nexau.paths import siblings
 from nexau.problems import cut, display
 
 MAX_CHARACTERS = 4_000_000
@@ -90,7 +92,7 @@ class _Undefined(StrictUndefined):
     __slots__ = ()
 
     def __init__(self, hint_: str | None = None, obj: Any = None, name: str | None = None,
-                 exc: type[TemplateError] = UndefinedError) -> None:  # fmt: skip
+                 exc: type[TemplateRuntimeError] = UndefinedError) -> None:  # fmt: skip
         if hint_ is None and isinstance(obj, Mapping) and isinstance(name, str):
             hint_ = f"no {name!r} in it{hint(name, map(str, obj), 'it has')}"
         if obj is None:
@@ -109,9 +111,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("a power that is too large")
         if operator == "*":
             for one, other in ((left, right), (right, left)):
-                if hasattr(one, "__len__") and isinstance(other, int):
-                    if len(one) * other > MAX_CHARACTERS:
-                        raise SecurityError("a repetition that is too long")
+                counted = hasattr(one, "__len__") and isinstance(other, int)
+                if counted and len(one) * other > MAX_CHARACTERS:
+                    raise SecurityError("a repetition that is too long")
         return super().call_binop(context, operator, left, right)
 
 
@@ -134,7 +136,7 @@ class _Directory(BaseLoader):
         try:
             text = path.read_text("utf-8")
         except (OSError, ValueError) as error:
-            near = hint(template, (each.name for each in self._directory.glob("*")), "there are")
+            near = hint(template, siblings(path), "there are")
             reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
             raise TemplateNotFound(template, f"{template!r}: {reason}{near}") from None
         return text, str(path), lambda: True

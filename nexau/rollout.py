@@ -66,9 +66,6 @@ class Slot(Actor):
     async def started(self) -> None:
         self.context.start_soon(self._work, name="work")
 
-    async def receive(self, message: object) -> None:
-        """Takes no messages."""
-
     async def _work(self) -> None:
         host = self.host
         try:

@@ -1,28 +1,47 @@
 """Rollouts under way: tasks in, trajectories out in order of completion."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from msgspec.structs import replace
 
 from nexau.actors import Actor, ActorRef, Context, Down
 from nexau.definition import Task
+from nexau.group import Group
 from nexau.histogram import Histogram
 from nexau.prepare import Prepared
 from nexau.rollout import Assignment, Slot
 from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
 from nexau.subscription import Hub
 from nexau.summary import Summary, Tally
+from nexau.tasks import TaskSource, read_tasks
 from nexau.trajectory import Event, Step, Trajectory
 
-Tasks = Iterable[Task | str] | AsyncIterable[Task | str]
-
 SINK_MAILBOX = 64
+
+
+class Runs(Group):
+    """Parent of all runs of a runtime; ends a run whose actor failed."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+        self._count = 0
+
+    def start(self, run: "Run") -> ActorRef:
+        self._count += 1
+        ref = self.context.spawn(partial(RunActor, run), name=f"run-{self._count}")
+        self._runs[ref.path] = run
+        self.context.monitor(ref)
+        return ref
+
+    async def receive(self, message: object) -> None:
+        if not isinstance(message, Down):
+            self.unhandled(message)
+        else:
+            self._runs.pop(message.ref.path).over(message.reason)
 
 
 class RunActor(Actor):
@@ -36,7 +55,9 @@ class RunActor(Actor):
         self.context.start_soon(self.run.attend, name="attend")
 
     async def receive(self, message: object) -> None:
-        if isinstance(message, Down):
+        if not isinstance(message, Down):
+            self.unhandled(message)
+        else:
             self.run.lost(message)
 
 
@@ -46,7 +67,7 @@ class Run:
     def __init__(
         self,
         prepared: Prepared,
-        tasks: Tasks,
+        tasks: TaskSource,
         hub: Hub,
         lag: Histogram,
         *,
@@ -68,7 +89,7 @@ class Run:
         self._lag = lag
         self._repeat = repeat
         self._sinks = sinks
-        self._source = _numbered(tasks)
+        self._source = read_tasks(tasks)
         self._pulling = anyio.Lock()
         self._ahead: list[Assignment] = []
         self._closed = False
@@ -217,6 +238,14 @@ class Run:
         self._out.close()
         self._finished.set()
 
+    def over(self, reason: BaseException | None) -> None:
+        """The run's actor has ended. Without a reason the run had ended before."""
+        if isinstance(reason, Exception) and self._error is None:
+            self._error = reason
+        self.cancel()
+        self._out.close()
+        self._finished.set()
+
     async def close(self) -> None:
         """Ends what still runs and waits until every trajectory is with the sinks."""
         self._abandoned = True
@@ -241,26 +270,3 @@ def _kind(item: Event | Step | Trajectory) -> str:
     if isinstance(item, Trajectory):
         return "trajectories"
     return "steps" if isinstance(item, Step) else "events"
-
-
-async def _numbered(tasks: Tasks) -> AsyncGenerator[Task, None]:
-    """Tasks with an id each: where there is none, its number, counted from 1."""
-    number = 0
-    if not isinstance(tasks, AsyncIterable):
-        for item in tasks:
-            number += 1
-            yield _as_task(item, number)
-    elif isinstance(tasks, AsyncGenerator):
-        async with aclosing(tasks):
-            async for item in tasks:
-                number += 1
-                yield _as_task(item, number)
-    else:
-        async for item in tasks:
-            number += 1
-            yield _as_task(item, number)
-
-
-def _as_task(item: Task | str, number: int) -> Task:
-    task = Task(item) if isinstance(item, str) else item
-    return task if task.id else replace(task, id=str(number))

@@ -16,22 +16,21 @@ from nexau.definition import (
     ScriptModel,
     Task,
 )
+from nexau.group import Group
 from nexau.histogram import Histogram
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model
 from nexau.policy import PolicyActor
 from nexau.prepare import Prepared, bind
-from nexau.runs import Run, RunActor, Tasks
+from nexau.runs import Run, Runs
 from nexau.servers import ServerPool, Servers, ToolsUnavailable
 from nexau.sinks import Sink
-from nexau.subscription import Hub
+from nexau.subscription import Feed, Hub
+from nexau.tasks import TaskSource
 from nexau.tools import FunctionTool
-from nexau.trajectory import Event, Trajectory
+from nexau.trajectory import Trajectory
 from nexau.transports.http import HttpClient, open_http
-
-WORKERS = 1 << 20
-"""Bound of the pools of tool and model actors: calls are bounded by concurrency, not by these."""
 
 CLOSE_SECONDS = 30.0
 
@@ -69,10 +68,13 @@ class Runtime:
         self._preparing = anyio.Lock()
         self._models: list[Model] = []
         self._pools: list[ServerPool] = []
-        self._count = 0
         self._servers = Servers()
-        servers = self._servers
-        system.spawn(lambda: servers, name="servers")
+        self._runs = Runs()
+        self._model_pools, self._tool_pools = Group(), Group()
+        system.spawn(lambda: self._servers, name="servers")
+        system.spawn(lambda: self._model_pools, name="models")
+        system.spawn(lambda: self._tool_pools, name="tools")
+        system.spawn(lambda: self._runs, name="runs")
         system.spawn(lambda: LagMonitor(self._lag), name="lag")
 
     async def run(self, agent: Agent, task: Task | str, *, seed: int | None = None) -> Trajectory:
@@ -84,7 +86,7 @@ class Runtime:
     async def rollouts(
         self,
         agent: Agent,
-        tasks: Tasks,
+        tasks: TaskSource,
         *,
         concurrency: int = 64,
         repeat: int = 1,
@@ -112,16 +114,15 @@ class Runtime:
             retries=retries,
             sinks=sinks,
         )
-        self._count += 1
-        parent = self.system.spawn(lambda: RunActor(run), name=f"run-{self._count}")
+        ref = self._runs.start(run)
         try:
             yield run
         finally:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
                 await run.close()
-                await parent.stop()
+                await ref.stop()
 
-    def subscribe(self) -> AbstractContextManager[AsyncIterator[Event]]:
+    def subscribe(self) -> AbstractContextManager[Feed]:
         """Events of the rollouts of runs that start from now on."""
         return self._hub.subscribe()
 
@@ -169,16 +170,11 @@ class Runtime:
             model = open_model(model, base_dir=base, http=self._http)
             self._models.append(model)
         policy = model
-        return self._pools_parent("models").pool(
-            lambda: PolicyActor(policy), name=self._free(agent.name), size=WORKERS
-        )
+        return self._model_pools.add_pool(agent.name, lambda: PolicyActor(policy))
 
     def _open_function(self, agent: Agent, tool: PythonTool) -> PoolRef:
-        return self._pools_parent("tools").pool(
-            lambda: FunctionTool(tool, self._threads),
-            name=self._free(f"{agent.name}.{tool.spec.name}"),
-            size=WORKERS,
-        )
+        name = f"{agent.name}.{tool.spec.name}"
+        return self._tool_pools.add_pool(name, lambda: FunctionTool(tool, self._threads))
 
     async def _open_servers(self, agent: Agent) -> dict[str, ServerPool]:
         """The servers that an agent declares, started side by side."""

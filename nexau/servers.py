@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 import structlog
 
-from nexau.actors import Actor, ActorRef, Backoff, ChildSpec, Down, SupervisorRef, SupervisorSpec
+from nexau.actors import ActorRef, Backoff, ChildSpec, Down, SupervisorRef, SupervisorSpec
 from nexau.definition import Server, StdioServer, Supervision
+from nexau.group import Group
 from nexau.placeholders import expand_env
 from nexau.processes import ProcessActor
 from nexau.sessions import Link, McpTool, Session, SessionActor, Target
@@ -31,23 +32,27 @@ class ToolsUnavailable(Exception):
     """A server could not be started or reached, or lacks a tool that an agent names."""
 
 
-class Servers(Actor):
+class Servers(Group):
     """Parent of every server's supervisor; learns of it when one gives up."""
 
     def __init__(self) -> None:
         self.pools: dict[str, ServerPool] = {}
 
     async def receive(self, message: object) -> None:
-        if isinstance(message, Down):
-            pool = self.pools.pop(message.ref.path, None)
-            if pool is not None:
-                pool.fail(f"server {pool.name!r} is down for good: {message.reason}")
+        if not isinstance(message, Down):
+            self.unhandled(message)
+            return
+        pool = self.pools.pop(message.ref.path, None)
+        if pool is not None:
+            pool.fail(f"server {pool.name!r} is down for good: {message.reason}")
 
     def add(self, pool: "ServerPool") -> SupervisorRef:
         spec = pool.supervision
         backoff = Backoff(spec.backoff.min, spec.backoff.max, spec.backoff.jitter)
         ref = self.context.supervise(
-            SupervisorSpec("rest_for_one", spec.intensity, spec.period, backoff), name=pool.name
+            SupervisorSpec("rest_for_one", spec.intensity, spec.period, backoff),
+            name=self.free_name(pool.name),
+            restart="temporary",
         )
         self.context.monitor(ref)
         self.pools[ref.path] = pool
@@ -78,6 +83,7 @@ class ServerPool:
         self.tools: tuple[ToolSpec, ...] = ()
         self._base = base
         self._random = random.Random(f"{seed}/{name}")
+        self._servers: Servers
         self._supervisor: SupervisorRef | None = None
         self._target: Target | None = None
         self._shared: Session | None = None
@@ -94,11 +100,12 @@ class ServerPool:
 
         Raises `ToolsUnavailable`, with the end of the server's stderr.
         """
+        self._servers = servers
         self._supervisor = servers.add(self)
         process = self._locate()
         if process is not None:
             spec = ChildSpec("process", process, restart="permanent", shutdown=10.0)
-            await self._supervisor.start_child(spec)
+            await self._supervisor.start_child(spec).ready()
         if self.config.sessions == "shared":
             session, _ = await self._start("session", lasting=True)
             self._shared = session
@@ -143,7 +150,7 @@ class ServerPool:
             if await self._reusable(session):
                 self._idle.append((session, ref))
             else:
-                await ref.stop()
+                await self._end(session, ref)
         finally:
             self._room.release_on_behalf_of(session.lease)
 
@@ -178,7 +185,7 @@ class ServerPool:
             session, ref = self._idle.popleft()
             if session.link.connection is not None:
                 return session, ref
-            await ref.stop()
+            await self._end(session, ref)
         delay = self.supervision.backoff.min
         for attempt in range(self.supervision.intensity + 1):
             if self._failed is not None:
@@ -213,7 +220,7 @@ class ServerPool:
 
         restart = self.supervision.restart if lasting else "temporary"
         spec = ChildSpec(name, actor, restart=restart, shutdown=10.0)
-        ref = await self._supervisor.start_child(spec)
+        ref = self._supervisor.start_child(spec)
         try:
             await link.wait()
         except BaseException:
@@ -223,10 +230,16 @@ class ServerPool:
         if link.connection is None:
             await ref.stop()
             raise ToolsUnavailable(link.failed or f"server {self.name!r} did not start")
-        callers = ref.pool(
-            lambda: McpTool(link, config.timeout), name="calls", size=CALLS_PER_SESSION
+        callers = self._servers.add_pool(
+            f"{self._supervisor.name}.{name}",
+            lambda: McpTool(link, config.timeout),
+            CALLS_PER_SESSION,
         )
         return Session(link, callers), ref
+
+    async def _end(self, session: Session, ref: ActorRef) -> None:
+        await session.callers.stop()
+        await ref.stop()
 
     async def _reusable(self, session: Session) -> bool:
         """Whether the next rollout may have this session; resets it."""
@@ -262,7 +275,6 @@ class ServerPool:
         args = tuple(arg.replace("{port}", port) for arg in config.args)
         cwd = _under(base, config.cwd)
         return lambda: ProcessActor(self.name, command, args, env, cwd, int(port))
-
 
     def _expanded(self, values: Mapping[str, str], key: str) -> dict[str, str]:
         return {

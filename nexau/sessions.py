@@ -112,9 +112,6 @@ class SessionActor(Actor):
             link.fail(text)
         raise SessionLost(text)
 
-    async def receive(self, message: object) -> None:
-        """Takes no messages: calls go to the session's tool actors."""
-
 
 class McpTool(Actor):
     """Answers one `Call` at a time over a session; a pool of these serves many at once."""
@@ -142,9 +139,10 @@ class McpTool(Actor):
 class Session:
     """What a rollout holds of a server: a link and the tool actors that use it."""
 
-    __slots__ = ("callers", "link", "uses")
+    __slots__ = ("callers", "lease", "link", "uses")
 
     def __init__(self, link: Link, callers: PoolRef) -> None:
         self.link = link
         self.callers = callers
         self.uses = 0
+        self.lease: object = None

@@ -75,7 +75,7 @@ class TaskLines:
         for line in lines:
             self._number += 1
             if self._number == 1:
-                line = line.removeprefix(_BOM)  # noqa: PLW2901
+                line = line.removeprefix(_BOM)
             if not line.strip():
                 continue
             try:
@@ -137,4 +137,3 @@ def _node(value: Any) -> Node:
     if isinstance(value, list | tuple):
         return Node([_node(item) for item in value], 0, 0)
     return Node(value, 0, 0)
-

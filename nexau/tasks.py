@@ -4,10 +4,9 @@ from collections import deque
 from collections.abc import AsyncIterable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
-from typing_extensions import Self
 
 from nexau.definition import DefinitionError, Task
 from nexau.tasksources import Source, source_of
@@ -44,9 +43,10 @@ class TaskStream:
         return self._ready.popleft()
 
     async def _fill(self) -> None:
-        if self._lock is None:
-            self._lock = anyio.Lock()  # belongs to the event loop that runs now
-        async with self._lock:
+        lock = self._lock
+        if lock is None:
+            lock = self._lock = anyio.Lock()  # belongs to the event loop that runs now
+        async with lock:
             if self._ready or self._ended:
                 return
             try:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from nexau.definition import DefinitionError
-from nexau.nearest import hint
+from nexau.paths import is_dir, missing
 from nexau.problems import display
 from nexau.tasklines import Batch, TaskLines, make_task
 
@@ -184,9 +184,8 @@ def source_of(source: object) -> Source:
         return DescriptorSource(0, "<stdin>")
     if isinstance(source, str | Path):
         path = Path(source)
-        if not path.exists():
-            near = hint(path.name, (each.name for each in path.parent.glob("*")), "there are")
-            raise DefinitionError(f"{display(path)}: no such file{near}")
+        if is_dir(path) or not os.path.exists(path):  # noqa: PTH110 - never raises
+            raise DefinitionError(missing(path))
         return DescriptorSource(path, display(path))
     if isinstance(source, AsyncIterable):
         return AsyncSource(source, "task")

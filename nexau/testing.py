@@ -4,6 +4,8 @@ from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any
 
+from msgspec.structs import replace
+
 from nexau.models.base import ModelRequest, ToolCall, Turn
 from nexau.sinks import Emits, Item
 
@@ -19,7 +21,8 @@ class FunctionPolicy:
         self.closed = False
 
     async def turn(self, request: ModelRequest) -> Turn:
-        self.requests.append(request)
+        # The agent goes on appending to its list of messages.
+        self.requests.append(replace(request, messages=tuple(request.messages)))
         turn = self.play(request)
         return await turn if isawaitable(turn) else turn  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ bound, expand aliases without bound, let a second key win over the first and, by
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import yaml
@@ -38,6 +38,8 @@ class Node(Struct, frozen=True, eq=False):
     column: int
     size: int = 1
     """Values in it, itself included."""
+    depth: int = 0
+    """Levels below it."""
     keys: dict[str, tuple[int, int]] = {}
     """Where each key of a mapping stands."""
     broken: bool = False
@@ -76,8 +78,8 @@ class Unreadable(Exception):
         self.column = column
 
 
-Report = Callable[[int, int, str], None]
-"""Line, column, message."""
+Report = Callable[[Trail, str, tuple[int, int]], None]
+"""Path, message, line and column."""
 
 
 def parse(data: bytes, report: Report, *, json: bool = False) -> Node:
@@ -87,7 +89,7 @@ def parse(data: bytes, report: Report, *, json: bool = False) -> Node:
     `Unreadable`.
     """
     if len(data) > MAX_BYTES:
-        raise Unreadable(f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+        raise Unreadable(f"the file has more than {MAX_BYTES:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -134,104 +136,114 @@ class _Composer:
         event = next(self._events)
         if not isinstance(event, yaml.DocumentStartEvent):
             raise Unreadable("the file is empty")
-        node = self._node(next(self._events), 0)
+        node = self._node(next(self._events), ())
         next(self._events)  # the end of the document
         event = next(self._events)
         if not isinstance(event, yaml.StreamEndEvent):
             raise _at(event, "a second document; a file holds one")
         return node
 
-    def _node(self, event: Any, depth: int) -> Node:
-        if depth > MAX_DEPTH:
-            raise _at(event, f"nested deeper than {MAX_DEPTH} levels")
+    def _node(self, event: Any, trail: Trail) -> Node:
+        self._fits(event, len(trail))
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
-        self._count(event, 1)
+            return self._alias(event, trail)
+        self._count(_place(event), 1)
         if isinstance(event, yaml.ScalarEvent):
-            node = self._scalar(event)
+            node = self._scalar(event, trail)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._sequence(event, depth)
+            node = self._sequence(event, trail)
         else:
-            node = self._mapping(event, depth)
+            node = self._mapping(event, trail)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
-    def _count(self, event: Any, values: int) -> None:
+    def _count(self, place: tuple[int, int], values: int) -> None:
         self._values += values
         if self._values > MAX_VALUES:
-            raise _at(event, f"more than {MAX_VALUES:,} values, aliases included")
+            raise Unreadable(f"more than {MAX_VALUES:,} values, aliases included", *place)
 
-    def _alias(self, event: yaml.AliasEvent) -> Node:
-        node = self._anchors.get(event.anchor)
+    def _fits(self, event: Any, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise _at(event, f"nested deeper than {MAX_DEPTH} levels")
+
+    def _alias(self, event: yaml.AliasEvent, trail: Trail) -> Node:
+        node = self._anchors.get(event.anchor or "")
         if node is None:
             raise _at(event, f"no anchor &{event.anchor} stands complete before this alias")
-        self._count(event, node.size)
+        self._fits(event, len(trail) + node.depth)
+        self._count(_place(event), node.size)
         return node
 
-    def _sequence(self, event: Any, depth: int) -> Node:
-        self._tag(event, "tag:yaml.org,2002:seq")
+    def _sequence(self, event: Any, trail: Trail) -> Node:
+        self._tag(event, "tag:yaml.org,2002:seq", trail)
         items: list[Node] = []
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._node(inner, depth + 1))
-        return Node(items, *_place(event), size=1 + sum(item.size for item in items))
+            items.append(self._node(inner, (*trail, len(items))))
+        return Node(items, *_place(event), *_extent(items))
 
-    def _mapping(self, event: Any, depth: int) -> Node:
-        self._tag(event, "tag:yaml.org,2002:map")
+    def _mapping(self, event: Any, trail: Trail) -> Node:
+        self._tag(event, "tag:yaml.org,2002:map", trail)
         items: dict[str, Node] = {}
         keys: dict[str, tuple[int, int]] = {}
         merged: list[Node] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
-            key = self._key(inner, depth)
-            value = self._node(next(self._events), depth + 1)
+            key = self._key(inner, trail)
+            value = self._node(next(self._events), (*trail, key or "?"))
             if key is None:
                 continue
             if key == "<<" and getattr(inner, "style", None) is None:
                 merged += value.value if isinstance(value.value, list) else [value]
             elif key in items:
                 first = keys[key][0]
-                self._report(*_place(inner), f"the key {clip(key)} stands twice: see line {first}")
+                message = f"the key {clip(key)} stands twice: see line {first}"
+                self._report((*trail, key), message, _place(inner))
             else:
                 items[key] = value
                 keys[key] = _place(inner)
         for source in merged:
-            self._merge(source, items, keys, event)
-        size = 1 + sum(item.size for item in items.values())
-        return Node(items, *_place(event), size=size, keys=keys)
+            self._merge(source, items, keys, trail)
+        return Node(items, *_place(event), *_extent(items.values()), keys=keys)
 
     def _merge(
-        self, source: Node, items: dict[str, Node], keys: dict[str, tuple[int, int]], event: Any
+        self,
+        source: Node,
+        items: dict[str, Node],
+        keys: dict[str, tuple[int, int]],
+        trail: Trail,
     ) -> None:
+        place = source.line, source.column
         if not isinstance(source.value, dict):
-            self._report(source.line, source.column, "expected a mapping to merge with `<<`")
+            self._report((*trail, "<<"), "expected a mapping to merge with `<<`", place)
             return
         for key, value in source.value.items():
             if key not in items:
-                self._count(event, value.size)
+                self._count(place, value.size)
                 items[key] = value
                 keys[key] = source.keys[key]
 
-    def _key(self, event: Any, depth: int) -> str | None:
-        node = self._node(event, depth + 1)
+    def _key(self, event: Any, trail: Trail) -> str | None:
+        node = self._node(event, (*trail, "?"))
         if isinstance(node.value, str):
             return node.value
-        self._report(*_place(event), "a key must be text; put it in quotes")
+        if not node.broken:
+            self._report(trail, "a key must be text; put it in quotes", _place(event))
         return None
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Node:
+    def _scalar(self, event: yaml.ScalarEvent, trail: Trail) -> Node:
         quoted = event.style is not None or event.tag in {"!", "tag:yaml.org,2002:str"}
         if not quoted:
-            self._tag(event, None)
+            self._tag(event, None, trail)
         try:
             value = _unpaired(event.value) if quoted else _resolve(event.value)
         except ValueError as error:
-            self._report(*_place(event), str(error))
+            self._report(trail, str(error), _place(event))
             return Node(None, *_place(event), broken=True)
         return Node(value, *_place(event))
 
-    def _tag(self, event: Any, plain: str | None) -> None:
+    def _tag(self, event: Any, plain: str | None, trail: Trail) -> None:
         if event.tag not in (None, "!", plain):
-            self._report(*_place(event), f"the tag {clip(event.tag)} is not allowed")
+            self._report(trail, f"the tag {clip(event.tag)} is not allowed", _place(event))
 
 
 def _resolve(text: str) -> str | int | float | bool | None:
@@ -268,6 +280,12 @@ def _unpaired(text: str) -> str:
         except UnicodeDecodeError:
             raise ValueError("half of a surrogate pair") from None
     return text
+
+
+def _extent(items: Collection[Node]) -> tuple[int, int]:
+    """Size and depth of what holds `items`."""
+    size = 1 + sum(item.size for item in items)
+    return size, 1 + max((item.depth for item in items), default=0)
 
 
 def _place(event: Any) -> tuple[int, int]:

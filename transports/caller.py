@@ -1,6 +1,5 @@
-"""Calls to tools: past the official session, except where the protocol asks for more than a call."""
+"""Calls to tools: past the official session, except where one request is not enough."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ from pydantic import ValidationError
 from nexau.transports.jsonrpc import JsonRpc
 from nexau.transports.listing import ListingError, Stamp, Tool, list_tools
 from nexau.transports.pending import Lost, Outcome
-from nexau.transports.pipes import on_asyncio
 from nexau.transports.protocol import Progress, Result, failure
 from nexau.transports.toolcall import (
     HEADER_MISMATCH,
@@ -26,7 +24,7 @@ from nexau.transports.toolcall import (
     read_result,
     to_result,
 )
-from nexau.transports.wire import ABSENT, BAD
+from nexau.transports.wire import ABSENT, BAD, encode_request
 
 _MAX_ROUNDS = 10
 """Times that a server may answer one call with a request for input."""
@@ -41,20 +39,33 @@ class Caller:
     """Calls the tools of one session."""
 
     def __init__(
-        self, rpc: JsonRpc, session: ClientSession, stamp: Stamp, max_result_bytes: int
+        self, rpc: JsonRpc, session: ClientSession, max_result_bytes: int, *, modern: bool
     ) -> None:
         self.tools: dict[str, Tool] = {}
         self._rpc = rpc
         self._session = session
-        self._stamp = stamp
+        self._stamp = Stamp({}, {}, modern=modern)
         self._max = max_result_bytes
-        self._clock: Callable[[], float] = (
-            asyncio.get_running_loop().time if on_asyncio() else anyio.current_time
-        )
 
     async def refresh(self) -> None:
         """List the tools again. Raises MCPError, ValidationError, ListingError."""
-        self.tools = await list_tools(self._session, self._stamp)
+        listed = await list_tools(self._session)
+        meta, headers = self._rpc.stamp
+        self._stamp = Stamp(meta, headers, modern=self._stamp.modern)
+        self.tools = {tool.name: Tool(tool, self._stamp) for tool in listed}
+
+    async def ping(self, timeout: float) -> Outcome:
+        """Any request that every server answers."""
+        method = "server/discover" if self._stamp.modern else "ping"
+        request_id = self._rpc.mint()
+        params = {"_meta": self._stamp.meta} if self._stamp.meta else None
+        return await self._rpc.exchange(
+            request_id,
+            method,
+            encode_request(request_id, method, params),
+            timeout=timeout,
+            headers=self._stamp.headers(method),
+        )
 
     async def call(
         self,
@@ -67,7 +78,7 @@ class Caller:
     ) -> Result:
         """One call, whatever becomes of it."""
         call = _Call(name, arguments, call_id, timeout, _named(on_progress, call_id))
-        started = self._clock() if self._stamp.modern else 0.0
+        started = self._rpc.clock() if self._stamp.modern else 0.0
         try:
             outcome = await self._send(call)
         except (TypeError, ValueError, RecursionError) as error:
@@ -90,6 +101,7 @@ class Caller:
         progress = call.on_progress is not None
         return await self._rpc.exchange(
             request_id,
+            "tools/call",
             template.encode(request_id, call.arguments, progress=progress, extra=extra),
             timeout=call.timeout,
             on_progress=call.on_progress,
@@ -101,6 +113,8 @@ class Caller:
             return lost_result(call.id, call.name, outcome, call.timeout)
         tool = self.tools.get(call.name)
         if outcome.error is not ABSENT or outcome.result is ABSENT:
+            if outcome.result is not ABSENT:
+                return failure(call.id, "protocol", "The server's answer is a result and an error.")
             if self._stamp.modern and is_error(outcome, HEADER_MISMATCH):
                 return _Again(outcome.error, relist=True)
             return error_result(call.id, outcome.error, listed=tool is not None)
@@ -121,7 +135,7 @@ class Caller:
 
     async def _go_on(self, call: "_Call", again: "_Again", started: float) -> Result:
         """The exchanges of 2026-07-28 that take more than one request."""
-        left = None if call.timeout is None else call.timeout - (self._clock() - started)
+        left = None if call.timeout is None else call.timeout - (self._rpc.clock() - started)
         relisted = False
         with anyio.move_on_after(left):
             for round_ in range(_MAX_ROUNDS):
@@ -175,7 +189,7 @@ class _Call(Struct, frozen=True):
 
 
 class _Again(Struct, frozen=True):
-    """The server wants another request: with input, or (`relist`) with headers of a newer schema."""
+    """The server wants another request: with input, or (`relist`) after a look at its tools."""
 
     raw: Raw
     relist: bool

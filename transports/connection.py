@@ -7,8 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anyio
-import msgspec
-import structlog
+from anyio.abc import TaskGroup
 from mcp import ClientSession
 from mcp.client.session import ElicitationFnT, ListRootsFnT, LoggingFnT, SamplingFnT
 from mcp.shared.exceptions import MCPError
@@ -18,17 +17,16 @@ from pydantic import ValidationError
 
 from nexau.transports.caller import Caller
 from nexau.transports.http import HttpClient, open_http
-from nexau.transports.jsonrpc import Channel, JsonRpc
-from nexau.transports.listing import Tool, list_tools
+from nexau.transports.jsonrpc import JsonRpc
+from nexau.transports.listing import ListingError
 from nexau.transports.negotiation import is_modern, negotiate
 from nexau.transports.pending import Lost
-from nexau.transports.process import Process, ProcessError, describe_exit, open_process
+from nexau.transports.process import GRACE, Process, ProcessError, open_process
 from nexau.transports.protocol import Progress, Result, ToolSpec
-from nexau.transports.scoping import transparent
+from nexau.transports.scoping import background, transparent
 from nexau.transports.stdio import Stdio
 from nexau.transports.streamable_http import StreamableHttp
-
-log = structlog.get_logger(__name__)
+from nexau.transports.subscription import announces_tools, subscribe
 
 START_TIMEOUT = 60.0
 """Seconds."""
@@ -37,6 +35,12 @@ MAX_RESULT_BYTES = 1_000_000
 
 _PROBE_TIMEOUT = 10.0
 """Seconds that a server has for `server/discover` before it is taken for an older one."""
+
+_ENVELOPE = 1_048_576
+"""Bytes that a message may be longer than the content that it can bring."""
+
+_STDERR_SHOWN = 2_000
+"""Characters."""
 
 try:
     _CLIENT = Implementation(name="nexau", version=version("nexau"))
@@ -75,7 +79,7 @@ class Handlers(Struct, frozen=True):
     logging: LoggingFnT | None = None
 
 
-class ConnectionFailed(Exception):  # noqa: N818 - a state of affairs, as in `Down`
+class ConnectionFailed(Exception):
     """A server with which no session could be opened. The text says why, and what the server wrote
     to stderr last.
     """
@@ -182,11 +186,30 @@ class Connection:
             **self._rpc.statistics(),
         }
 
-    async def _on_message(self, message: ServerNotification | Exception) -> None:
-        if isinstance(message, ToolListChangedNotification):
-            self.tools_changed = True
-            if self.on_tools_changed is not None:
-                self.on_tools_changed()
+    async def adopt(self, session: ClientSession, max_result_bytes: int) -> None:
+        """Take over a session that has agreed on a revision, and list the tools.
+
+        Raises MCPError, ValidationError, ConnectionFailed.
+        """
+        self.protocol_version = session.protocol_version or ""
+        self.server_info = session.server_info
+        modern = is_modern(session.protocol_version)
+        self._caller = Caller(self._rpc, session, max_result_bytes, modern=modern)
+        await self.refresh()
+
+    async def on_message(self, message: ServerNotification | Exception) -> None:
+        """What the session surfaces."""
+        # A server of 2026-07-28 says it within a subscription.
+        if isinstance(message, ToolListChangedNotification) and not is_modern(
+            self.protocol_version
+        ):
+            self.changed()
+
+    def changed(self) -> None:
+        """The server's tools are others now."""
+        self.tools_changed = True
+        if self.on_tools_changed is not None:
+            self.on_tools_changed()
 
 
 @asynccontextmanager
@@ -243,3 +266,79 @@ class _Opening:
         if connection is None:
             raise ConnectionFailed(f"{self._name}: the server ended during the handshake")
         return connection
+
+    async def _attempt(self, stack: AsyncExitStack, *, probe: bool) -> Connection | None:
+        """None when the process ended at our probe. Raises ConnectionFailed."""
+        channel, process = await self._channel(stack)
+        rpc = JsonRpc(channel)
+        connection = Connection(self._name, rpc, channel, process)
+        session = await stack.enter_async_context(
+            transparent(
+                ClientSession(
+                    dispatcher=rpc,
+                    sampling_callback=self._handlers.sampling,
+                    elicitation_callback=self._handlers.elicitation,
+                    list_roots_callback=self._handlers.roots,
+                    logging_callback=self._handlers.logging,
+                    message_handler=connection.on_message,
+                    client_info=_CLIENT,
+                )
+            )
+        )
+        tasks = await stack.enter_async_context(background())
+        with anyio.CancelScope(deadline=self._deadline):
+            try:
+                await negotiate(session, probe_timeout=_PROBE_TIMEOUT if probe else None)
+                if not isinstance(self._target, HttpTarget) or self._target.listen:
+                    await _listen(session, channel, connection, tasks)
+                await connection.adopt(session, self._max)
+            except ConnectionFailed:
+                raise
+            except (MCPError, ValidationError, RuntimeError) as error:
+                if probe and process is not None and rpc.closed is not None:
+                    return None
+                raise ConnectionFailed(self._why(rpc, process, str(error))) from error
+            return connection
+        raise ConnectionFailed(self._why(rpc, process, "the server did not answer in time"))
+
+    async def _channel(
+        self, stack: AsyncExitStack
+    ) -> tuple[Stdio | StreamableHttp, Process | None]:
+        target = self._target
+        if isinstance(target, HttpTarget):
+            http = self._http
+            if http is None:
+                http = await stack.enter_async_context(open_http())
+            channel = StreamableHttp(http, target.url, target.headers, 4 * self._max + _ENVELOPE)
+            stack.push_async_callback(channel.end_session)
+            return channel, None
+        try:
+            process = await stack.enter_async_context(
+                open_process(
+                    target.command, target.args, env=target.env, cwd=target.cwd, grace=GRACE
+                )
+            )
+        except ProcessError as error:
+            raise ConnectionFailed(f"{self._name}: {error}") from error
+        return Stdio(process, 4 * self._max + _ENVELOPE), process
+
+    def _why(self, rpc: JsonRpc, process: Process | None, text: str) -> str:
+        lines = [f"{self._name}: {rpc.closed or text}"]
+        if rpc.noise:
+            lines.append(f"it wrote to stdout: {rpc.noise.decode(errors='replace').strip()}")
+        if process is not None and (tail := process.stderr_tail()):
+            lines.append(f"it wrote to stderr: {tail[-_STDERR_SHOWN:]}")
+        return "\n".join(lines)
+
+
+async def _listen(
+    session: ClientSession,
+    channel: Stdio | StreamableHttp,
+    connection: Connection,
+    tasks: TaskGroup,
+) -> None:
+    """Hear from now on when the tools change."""
+    if not is_modern(session.protocol_version):
+        channel.listen()
+    elif announces_tools(session):
+        await tasks.start(subscribe, session, connection.changed)

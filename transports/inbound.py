@@ -1,7 +1,7 @@
 """What a server sends unasked: its requests, each in a task, and its notifications, in order."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -54,14 +54,14 @@ class Inbound:
         self._arrived = anyio.Event()
         self._running: dict[RequestId, _Context] = {}
         self._tasks: TaskGroup | None = None
-        self._on_request: OnRequest[Any] | None = None
+        self._on_request: OnRequest | None = None
         self._intercept: OnNotifyIntercept | None = None
 
     def start(
         self,
         tasks: TaskGroup,
-        on_request: OnRequest[Any],
-        on_notify: OnNotify[Any],
+        on_request: OnRequest,
+        on_notify: OnNotify,
         intercept: OnNotifyIntercept | None,
     ) -> None:
         """Take messages from now on, in `tasks`."""
@@ -73,7 +73,7 @@ class Inbound:
     def close(self) -> None:
         self._tasks = None
 
-    def spawn(self, function: Callable[..., Awaitable[Any]], *args: object) -> None:
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> None:
         """Run in the background while the connection is open."""
         if self._tasks is not None:
             self._tasks.start_soon(function, *args)
@@ -146,7 +146,7 @@ class Inbound:
             context.cancel_requested.set()
             context.scope.cancel()
 
-    async def _notify(self, on_notify: OnNotify[Any]) -> None:
+    async def _notify(self, on_notify: OnNotify) -> None:
         while True:
             await self._arrived.wait()
             self._arrived = anyio.Event()

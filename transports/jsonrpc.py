@@ -8,6 +8,7 @@ server sends goes to `nexau.transports.inbound`.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -51,7 +52,7 @@ _CODES = {
     "timeout": REQUEST_TIMEOUT,
     "too_large": INVALID_REQUEST,
     "garbled": PARSE_ERROR,
-    "refused": INVALID_REQUEST,
+    "broken": INVALID_REQUEST,
 }
 
 
@@ -107,9 +108,11 @@ class JsonRpc:
         self._deadlines = Deadlines(self._pending)
         self._inbound = Inbound(channel, max_inbound)
         self._closed_event = anyio.Event()
-        self._clock: Callable[[], float] = (
-            asyncio.get_running_loop().time if on_asyncio() else anyio.current_time
+        self._loop = asyncio.get_running_loop() if on_asyncio() else None
+        self.clock: Callable[[], float] = (
+            anyio.current_time if self._loop is None else self._loop.time
         )
+        """The event loop's."""
 
     @property
     def in_flight(self) -> int:
@@ -126,6 +129,7 @@ class JsonRpc:
     async def exchange(
         self,
         request_id: RequestId,
+        method: str,
         data: bytes,
         *,
         timeout: float | None = None,
@@ -140,9 +144,11 @@ class JsonRpc:
         """
         if self.closed is not None:
             return Lost("closed", self.closed)
-        deadline = NEVER if timeout is None else self._clock() + timeout
+        deadline = NEVER if timeout is None else self.clock() + timeout
         key = same_id(request_id)
-        pending = self._pending[key] = Pending(request_id, deadline, on_progress)
+        pending = self._pending[key] = Pending(
+            request_id, method, self._loop, deadline, on_progress
+        )
         if timeout is not None:
             self._deadlines.add(deadline)
         try:
@@ -152,7 +158,7 @@ class JsonRpc:
             outcome = pending.outcome
             if outcome is None or (isinstance(outcome, Lost) and outcome.kind == "timeout"):
                 self._abandoned.append(key)
-                if cancellable and self.closed is None:
+                if cancellable and pending.sent and self.closed is None:
                     why = "cancelled by the caller" if outcome is None else "timed out"
                     self._channel.abandon(request_id, why)
         return outcome or Lost("closed", "the transport gave no answer")
@@ -179,6 +185,7 @@ class JsonRpc:
         self.stamp = ((params or {}).get("_meta") or {}, options.get("headers") or {})
         outcome = await self.exchange(
             request_id,
+            method,
             encode_request(request_id, method, params),
             timeout=options.get("timeout"),
             on_progress=None if progress is None else partial(self._report, progress),
@@ -200,8 +207,8 @@ class JsonRpc:
 
     async def run(
         self,
-        on_request: OnRequest[Any],
-        on_notify: OnNotify[Any],
+        on_request: OnRequest,
+        on_notify: OnNotify,
         on_notify_intercept: OnNotifyIntercept | None = None,
         *,
         task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
@@ -226,6 +233,13 @@ class JsonRpc:
             pending.interrupt(Lost("closed", reason))
         self._inbound.close()
         self._closed_event.set()
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "violations": self.violations + self._inbound.violations,
+            "late_answers": self.late,
+            "dropped_notifications": self._inbound.dropped,
+        }
 
     async def wait_closed(self) -> str | None:
         """Wait until it is closed. Returns the reason, or None when it was not the peer's doing."""
@@ -257,6 +271,13 @@ class JsonRpc:
             if request_id is not None and message.id is None and not message.method:
                 message.id = request_id
             self._route(message)
+
+    def receive_error(self, data: bytes, pending: Pending) -> None:
+        """Take a body that may be an error in answer to `pending`, whatever id it carries."""
+        with suppress(*BAD):
+            for message in decode(data):
+                if message.error is not ABSENT:
+                    pending.resolve(message)
 
     def oversized(self, head: bytes, tail: bytes, size: int, limit: int) -> None:
         """A message of `size` bytes was skipped; these are its ends."""

@@ -27,18 +27,27 @@ class ListingError(Exception):
 class Stamp:
     """What every request of a session carries: `_meta` and headers, as the session sets them."""
 
-    def __init__(self, meta: Mapping[str, Any], headers: Mapping[str, str], *, modern: bool) -> None:
+    def __init__(
+        self, meta: Mapping[str, Any], headers: Mapping[str, str], *, modern: bool
+    ) -> None:
         self.modern = modern
         self.meta = meta
-        self._headers = headers
+        self._headers = {
+            key: value
+            for key, value in headers.items()
+            if key not in (MCP_METHOD_HEADER, MCP_NAME_HEADER)
+        }
 
     def template(self, name: str) -> Template:
         """For calls to the tool `name`, listed or not."""
-        headers = dict(self._headers)
+        headers = self.headers("tools/call")
         if self.modern:
-            headers[MCP_METHOD_HEADER] = "tools/call"
             headers[MCP_NAME_HEADER] = encode_header_value(name)
         return Template(name, self.meta, headers)
+
+    def headers(self, method: str) -> dict[str, str]:
+        """For a request that names nothing."""
+        return self._headers | {MCP_METHOD_HEADER: method} if self.modern else dict(self._headers)
 
 
 class Tool:
@@ -67,7 +76,7 @@ class Tool:
         return {**self.template.headers, **mcp_param_headers(self._mirrored, arguments)}
 
 
-async def list_wire_tools(session: ClientSession) -> list[WireTool]:
+async def list_tools(session: ClientSession) -> list[WireTool]:
     """All pages of `tools/list`; none if the server does not have tools.
 
     Raises MCPError, ValidationError, ListingError.
@@ -89,8 +98,3 @@ async def list_wire_tools(session: ClientSession) -> list[WireTool]:
             raise ListingError(f"tools/list gave the cursor {cursor!r} twice")
         seen.add(cursor)
     raise ListingError(f"tools/list has more than {MAX_PAGES} pages")
-
-
-async def list_tools(session: ClientSession, stamp: Stamp) -> dict[str, Tool]:
-    """The listed tools by name, in the server's order. Raises as `list_wire_tools`."""
-    return {wire.name: Tool(wire, stamp) for wire in await list_wire_tools(session)}

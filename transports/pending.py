@@ -7,7 +7,6 @@ from typing import Literal
 import anyio
 from msgspec import Struct
 
-from nexau.transports.pipes import on_asyncio
 from nexau.transports.protocol import Progress
 from nexau.transports.wire import Message, RequestId
 
@@ -15,8 +14,8 @@ from nexau.transports.wire import Message, RequestId
 class Lost(Struct, frozen=True):
     """A request that got no proper answer."""
 
-    kind: Literal["closed", "timeout", "too_large", "garbled", "refused"]
-    """closed: the peer went away. refused: the transport did not take it (an HTTP status)."""
+    kind: Literal["closed", "timeout", "too_large", "garbled", "broken"]
+    """closed: the session is over. broken: the transport failed this one request (HTTP)."""
     text: str
 
 
@@ -26,23 +25,41 @@ NEVER = float("inf")
 
 
 class Pending:
-    """One request: resolved once, waited for once, by the same task that made it."""
+    """One request: resolved once, waited for once, by the same task that made it.
 
-    __slots__ = ("deadline", "on_progress", "outcome", "request_id", "scope", "_wake")
+    `loop` is the event loop where that is asyncio's.
+    """
+
+    __slots__ = (
+        "_loop",
+        "_wake",
+        "deadline",
+        "method",
+        "on_progress",
+        "outcome",
+        "request_id",
+        "scope",
+        "sent",
+    )
 
     def __init__(
         self,
         request_id: RequestId,
+        method: str,
+        loop: asyncio.AbstractEventLoop | None,
         deadline: float = NEVER,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self.request_id = request_id
+        self.method = method
         self.deadline = deadline
         """On the event loop's clock."""
         self.on_progress = on_progress
         self.outcome: Outcome | None = None
+        self.sent = False
         self.scope: anyio.CancelScope | None = None
         """What to cancel when the request is over before its answer came, where waiting is I/O."""
+        self._loop = loop
         self._wake: asyncio.Future[None] | anyio.Event | None = None
 
     def resolve(self, outcome: Outcome) -> None:
@@ -70,12 +87,12 @@ class Pending:
         if self.outcome is not None:
             return
         # A bare future costs a tenth of an anyio Event on asyncio.
-        if on_asyncio():
-            self._wake = asyncio.get_running_loop().create_future()
-            await self._wake
+        if self._loop is None:
+            event = self._wake = anyio.Event()
+            await event.wait()
         else:
-            self._wake = anyio.Event()
-            await self._wake.wait()
+            future = self._wake = self._loop.create_future()
+            await future
 
 
 class Deadlines:

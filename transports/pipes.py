@@ -120,7 +120,9 @@ class PipeWriter:
     async def run(self) -> OSError:
         """Send until the pipe breaks. Returns why it broke."""
         try:
-            return await (self._run_task() if self._loop is None else self._run_callbacks(self._loop))
+            return await (
+                self._run_task() if self._loop is None else self._run_callbacks(self._loop)
+            )
         finally:
             self._closed = True
             self._queue.clear()

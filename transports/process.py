@@ -13,10 +13,9 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from nexau.transports.pipes import pump
-from nexau.transports.scoping import background
+from nexau.transports.scoping import Keepers, keepers
 from nexau.transports.warden import WARDEN
 
 log = structlog.get_logger(__name__)
@@ -100,7 +99,7 @@ class Process:
     def _stdout(self, data: bytes) -> None:
         self.on_stdout(data)
 
-    def start(self, tasks: TaskGroup) -> None:
+    def start(self, tasks: Keepers) -> None:
         """Read its output and watch for its end, in `tasks`."""
         popen = self._popen
         for stream in (popen.stdin, popen.stdout, popen.stderr):
@@ -180,15 +179,15 @@ async def open_process(
 ) -> AsyncIterator[Process]:
     """Run a child while the block lasts.
 
-    With `pipes`, its stdin is `stdin_fd` (non-blocking) and its stdout goes to `on_stdout`; without,
-    stdin is empty and stdout is kept with stderr. `env` is added to the variables in `INHERITED`.
+    With `pipes`, its stdin is `stdin_fd` (non-blocking) and its stdout goes to `on_stdout`;
+    without, stdin is empty and stdout is kept with stderr. `env` is added to the variables in `INHERITED`.
     `grace` is in seconds. Raises ProcessError.
     """
     popen = _spawn(command, args, env or {}, cwd, pipes=pipes)
     process = Process(popen)
     try:
         WARDEN.watch(popen.pid)
-        async with background() as tasks:
+        async with keepers() as tasks:
             process.start(tasks)
             try:
                 yield process

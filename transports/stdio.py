@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import anyio
 
 from nexau.transports.jsonrpc import JsonRpc
-from nexau.transports.pending import NEVER, Pending
+from nexau.transports.pending import Pending
 from nexau.transports.pipes import HIGH_WATER, PipeWriter
 from nexau.transports.process import Process, describe_exit
 from nexau.transports.scoping import background
@@ -50,14 +50,19 @@ class Stdio:
         self._lines.finish()
         return self._text
 
+    def listen(self) -> None:
+        """Nothing to do: what the server sends unasked comes with the rest."""
+
     async def exchange(
         self, pending: Pending, data: bytes, headers: Mapping[str, str] | None
     ) -> None:
         if self._writer.size > HIGH_WATER:
-            with anyio.CancelScope(deadline=pending.deadline) as pending.scope:
+            with anyio.CancelScope() as pending.scope:
                 await self._writer.drain()
+            pending.scope = None
             if pending.outcome is not None:
                 return
+        pending.sent = True
         self._write_line(data)
         await pending.wait()
 
@@ -145,8 +150,9 @@ class LineSplitter:
 
     def finish(self) -> None:
         """The stream ended; what it left is a line if it is whole."""
-        if self._size and not self._skipping and self.rpc is not None:
-            self.rpc.receive_lines(b"".join(self._held))
+        line = b"".join(self._held)
+        if not self._skipping and self.rpc is not None and line.rstrip().endswith((b"}", b"]")):
+            self.rpc.receive_lines(line)
         self._held.clear()
         self._size = 0
 

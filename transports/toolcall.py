@@ -30,7 +30,7 @@ _LOST: dict[str, ErrorClass] = {
     "timeout": "timeout",
     "too_large": "too_large",
     "garbled": "protocol",
-    "refused": "unavailable",
+    "broken": "unavailable",
 }
 _BROKEN_ENVELOPE = (-32700, -32600)
 
@@ -147,6 +147,8 @@ def lost_result(call_id: str, name: str, lost: Lost, timeout: float | None) -> R
 
 def error_result(call_id: str, error: Raw, *, listed: bool) -> Result:
     """What the caller gets for a JSON-RPC error; `listed` says whether the server has the tool."""
+    if error is ABSENT:
+        return failure(call_id, "protocol", "The server's answer is empty.")
     try:
         found = decode_error(error)
     except BAD as bad:

@@ -128,7 +128,7 @@ _ID_LAST = re.compile(rb'"id"\s*:\s*(\d{1,18})\s*\}\s*$')
 
 
 def salvage_id(head: bytes, tail: bytes) -> int | None:
-    """The id of a reply that cannot be decoded, from its first and last bytes, where servers put it.
+    """The id of an answer that cannot be decoded, from its ends, where servers put it.
 
     So the one call fails at once, not at its deadline.
     """

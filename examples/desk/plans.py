@@ -73,9 +73,9 @@ def open_return(line: Line, reason: str) -> Call:
     )
 
 
-def issue(line: Line, reason: str, *, amount: Any) -> Call:
+def issue(line: Line, reason: str, *, amount: Any, label: str = "refund") -> Call:
     return call(
-        "refund",
+        label,
         "issue_refund",
         order_id=line["id"],
         customer_id=result("order", "/customer_id"),

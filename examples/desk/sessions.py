@@ -10,6 +10,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rules import Desk
@@ -39,7 +40,7 @@ class OneState:
 class _Session:
     desk: Desk | None = None
     busy: int = 0
-    """Requests in flight, an open event stream among them."""
+    """Requests in flight."""
     used: float = 0.0
     ended: bool = False
 
@@ -77,6 +78,11 @@ class StatePerSession:
         """The same application, watched."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["method"] == "GET":
+                # The desk never speaks unasked, so no stream is kept open for it.
+                refusal = Response(status_code=405, headers={"Allow": "POST, DELETE"})
+                await refusal(scope, receive, send)
+                return
             session = _session_id(scope)
             if session is None:
                 await app(scope, receive, send)

@@ -144,7 +144,7 @@ class Writer:
         attempts = plan(
             [call("order", "get_order", order_id=line["id"])],
             [open_return(line, "wrong_item")],
-            [issue(line, "wrong_item", amount=line["paid"] + 1)],
+            [issue(line, "wrong_item", amount=line["paid"] + 1, label="greedy")],
             [issue(line, "wrong_item", amount=result("return", "/value"))],
             answer=f"Refunded {value(line)} cents.",
         )

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 import typer.core
@@ -26,7 +26,7 @@ class LazyCommand(typer.core.TyperCommand):
 class LazyGroup(typer.core.TyperGroup):
     """A group whose commands are those of a table: name -> (module, one line of help)."""
 
-    table: Mapping[str, tuple[str, str]] = {}
+    table: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

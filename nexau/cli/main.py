@@ -1,17 +1,17 @@
 """`nexau`: the command line. One module a command, imported when it is called."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import ClassVar
 
 import typer
 
 from nexau.cli.exits import INTERRUPTED
 from nexau.cli.lazy import LazyGroup
-from nexau.cli.settings import LOG_LEVELS, SETTINGS
 
 
 class Nexau(LazyGroup):
-    table = {
+    table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "run": ("nexau.cli.run", "One rollout of an agent: watch it work, or pipe it on."),
         "rollout": ("nexau.cli.rollout", "Rollouts of many tasks, as JSON lines on stdout."),
         "check": ("nexau.cli.check", "Find what is wrong with agent and task files."),
@@ -50,13 +50,8 @@ app = typer.Typer(
 
 
 @app.callback()
-def nexau(
-    log_level: Annotated[
-        LOG_LEVELS, typer.Option(help="Logs from this level up go to stderr.", envvar="NEXAU_LOG")
-    ] = "warning",
-) -> None:
+def nexau() -> None:
     """Run LLM agents as supervised async actors, on real MCP servers, many at once."""
-    SETTINGS.log_level = log_level
 
 
 def main() -> None:

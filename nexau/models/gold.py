@@ -5,10 +5,10 @@
      "answer": "stored row {{a/rows/0/id}}"}
 
 Each turn is a list of parallel calls. A call of a sub-agent may carry that agent's own `plan`. A
-value `{"$result": ID, "pointer": POINTER}` stands for what an earlier call of the same agent brought
-back, `{{ID/POINTER}}` inside a string for the same as text; `{{{{` is a literal `{{`. POINTER is a
-JSON Pointer (RFC 6901) into the call's structured content, or into its text read as JSON where it
-has none; without one it is the whole.
+value `{"$result": ID, "pointer": POINTER}` stands for what an earlier call of the same agent
+brought back, `{{ID/POINTER}}` inside a string for the same as text; `{{{{` is a literal `{{`.
+POINTER is a JSON Pointer (RFC 6901) into the call's structured content, or into its text read as
+JSON where it has none; without one it is the whole.
 """
 
 import re
@@ -80,6 +80,15 @@ def resolve_text(text: str, results: Mapping[str, ToolMessage]) -> str:
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
     return _IN_STRING.sub(replace, text)
+
+
+def is_open(value: Any) -> bool:
+    """Whether `resolve` would change anything."""
+    if isinstance(value, str):
+        return "{{" in value
+    if isinstance(value, dict):
+        return "$result" in value or any(map(is_open, value.values()))
+    return isinstance(value, list) and any(map(is_open, value))
 
 
 def references(value: Any, pointer: str) -> Iterator[tuple[str, Reference | PlanProblem]]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from nexau.models.base import ModelError, ModelRequest, ToolCall, ToolMessage, Turn
 from nexau.models.check_plan import check_plan
-from nexau.models.gold import GoldPlan, PlannedCall, Unresolved, references, resolve, resolve_text
+from nexau.models.gold import GoldPlan, PlannedCall, Unresolved, is_open, resolve, resolve_text
 from nexau.models.latency import pause
 
 NAME = "plan"
@@ -79,24 +79,18 @@ class PlanPolicy:
 def _read(source: Any) -> GoldPlan:
     try:
         plan = msgspec.convert(source, GoldPlan)
-    except (msgspec.ValidationError, RecursionError):
-        plan = None
+        encoded = msgspec.json.encode(source)
+    except (msgspec.ValidationError, TypeError, RecursionError):
+        plan, encoded = None, b""
     # The whole check takes ten times as long as all else here: only where it can find something.
-    if plan is not None and not _suspicious(plan, source):
+    if plan is not None and not (b"{{" in encoded or b"$result" in encoded or _odd(plan)):
         return plan
-    problems = check_plan(source)
+    problems = check_plan(msgspec.to_builtins(source) if plan is not None else source)
     if problems or plan is None:
-        shown = "; ".join(map(str, problems[:3])) or "it cannot be read"
+        shown = "; ".join(map(str, problems[:3])) or "it is not JSON"
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ModelError(f"the task's plan cannot be played: {shown}{more}")
     return plan
-
-
-def _suspicious(plan: GoldPlan, source: Any) -> bool:
-    encoded = msgspec.json.encode(source)
-    if b"{{" in encoded or b"$result" in encoded:
-        return True
-    return _odd(plan)
 
 
 def _odd(plan: GoldPlan) -> bool:
@@ -119,7 +113,7 @@ def _part(plan: GoldPlan, path: str) -> tuple[Turn | _Open, ...]:
     turns: list[Turn | _Open] = []
     for index, planned in enumerate(own.turns):
         calls = tuple(_call(call, index, i, prefix) for i, call in enumerate(planned))
-        if any(True for call in planned for _ in references(call.arguments, "")):
+        if any(is_open(call.arguments) for call in planned):
             turns.append(_Open(calls))
         else:
             turns.append(Turn(calls=calls, finish_reason="tool_calls", model=NAME))

@@ -90,13 +90,16 @@ async def test_results_keep_the_order_of_calls_whichever_ends_first() -> None:
 
 async def test_parallel_calls_are_bounded() -> None:
     running, most = 0, 0
+    three = anyio.Event()
 
     async def busy() -> None:
-        """Counts itself."""
+        """Counts itself, and stays until three are there."""
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await anyio.sleep(0)
+        if running == 3:
+            three.set()
+        await three.wait()
         await anyio.sleep(0)
         running -= 1
 
@@ -223,15 +226,20 @@ async def test_seconds_cut_a_call_short_and_every_call_is_answered() -> None:
 # Delegation
 
 
-def family(child: Any, parent: Any, **limits: Any) -> Agent:
-    below = Agent(
+NO_LIMITS = Limits()
+
+
+def family(
+    child: Any, parent: Any, *, above: Limits = NO_LIMITS, below: Limits = NO_LIMITS
+) -> Agent:
+    sub = Agent(
         "child",
         child,
         "Does things.",
         tools=(python_tool(add),),
-        limits=limits.get("child", Limits()),
+        limits=below,
     )
-    return Agent("parent", parent, agents=(below,), limits=limits.get("parent", Limits()))
+    return Agent("parent", parent, agents=(sub,), limits=above)
 
 
 async def test_a_sub_agent_is_called_like_a_tool() -> None:
@@ -239,9 +247,7 @@ async def test_a_sub_agent_is_called_like_a_tool() -> None:
     parent = turns(calls(("child", {"task": "2+2"})), "it is four")
     done = await run(family(child, parent))
     assert done.answer == "it is four"
-    assert [step.agent for step in done.steps] == ["root/child#1", "root/child#1", "root"] + [
-        "root"
-    ]
+    assert [step.agent for step in done.steps] == ["root/child#1"] * 2 + ["root"] * 2
     call = done.steps[2].results[0]
     assert (call.agent, call.content) == ("root/child#1", (Text("four"),))
     assert child.requests[0].messages[-1].content == "2+2"
@@ -262,7 +268,7 @@ async def test_children_in_parallel_are_numbered_in_the_order_of_calls() -> None
 async def test_a_childs_own_limit_is_an_observation() -> None:
     child = turns(calls(("add", {"a": 1, "b": 1})))
     parent = turns(calls(("child", {"task": "x"})), "gave up")
-    done = await run(family(child, parent, child=Limits(steps=2)))
+    done = await run(family(child, parent, below=Limits(steps=2)))
     assert (done.status, done.answer) == ("completed", "gave up")
     result = next(s for s in done.steps if s.agent == "root").results[0]
     assert result.error_class == "limit"
@@ -273,14 +279,14 @@ async def test_a_childs_own_limit_is_an_observation() -> None:
 async def test_what_children_spend_is_spent_by_the_parent() -> None:
     child = turns(calls(("add", {"a": 1, "b": 1})))
     parent = turns(calls(("child", {"task": "x"}), ("child", {"task": "y"})))
-    done = await run(family(child, parent, parent=Limits(steps=6)))
+    done = await run(family(child, parent, above=Limits(steps=6)))
     assert (done.status, done.limit) == ("limit", "steps")
     assert len(done.steps) == 6
 
 
 async def test_depth_is_bounded() -> None:
     parent = turns(calls(("child", {"task": "x"})), "alone")
-    done = await run(family(turns("never"), parent, parent=Limits(depth=0)))
+    done = await run(family(turns("never"), parent, above=Limits(depth=0)))
     assert done.answer == "alone"
     assert done.steps[0].results[0].error_class == "limit"
 
@@ -301,6 +307,6 @@ async def test_a_childs_seconds_do_not_end_the_parent() -> None:
         raise AssertionError
 
     parent = turns(calls(("child", {"task": "x"})), "went on")
-    done = await run(family(FunctionPolicy(hang), parent, child=Limits(seconds=0.02)))
+    done = await run(family(FunctionPolicy(hang), parent, below=Limits(seconds=0.02)))
     assert (done.status, done.answer) == ("completed", "went on")
     assert next(s for s in done.steps if s.results).results[0].error_class == "limit"

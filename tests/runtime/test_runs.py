@@ -61,7 +61,9 @@ async def test_seeds_follow_the_run_task_and_repeat_only() -> None:
     async def seeds(concurrency: int) -> dict[str, int]:
         async with (
             nexau.open_runtime() as runtime,
-            runtime.rollouts(agent(ECHO), "abc", concurrency=concurrency, repeat=2, seed=7) as run,
+            runtime.rollouts(
+                agent(ECHO), list("abc"), concurrency=concurrency, repeat=2, seed=7
+            ) as run,
         ):
             return {t.id: t.seed async for t in run}
 
@@ -108,13 +110,21 @@ async def test_a_task_that_cannot_be_read_ends_the_run_after_what_was_begun() ->
 
 
 async def test_breaking_off_cancels_the_rest() -> None:
-    def play(request: ModelRequest) -> Any:
-        return Turn(content="quick") if request.task == "1" else hang(request)
+    begun = 0
+    four = anyio.Event()
+
+    async def play(request: ModelRequest) -> Turn:
+        nonlocal begun
+        begun += 1
+        if begun == 4:
+            four.set()
+        await four.wait()
+        return Turn(content="quick") if request.task == "1" else await hang(request)
 
     sink = ListSink()
     async with nexau.open_runtime() as runtime:
         async with runtime.rollouts(
-            agent(FunctionPolicy(play)), "abcd", concurrency=4, sinks=[sink]
+            agent(FunctionPolicy(play)), list("abcd"), concurrency=4, sinks=[sink]
         ) as run:
             async for trajectory in run:
                 assert trajectory.answer == "quick"
@@ -130,7 +140,9 @@ async def test_breaking_off_cancels_the_rest() -> None:
 async def test_an_error_in_the_body_leaves_nothing_running() -> None:
     async with nexau.open_runtime() as runtime:
         with pytest.raises(KeyError):
-            async with runtime.rollouts(agent(FunctionPolicy(hang)), "ab", concurrency=2) as run:
+            async with runtime.rollouts(
+                agent(FunctionPolicy(hang)), list("ab"), concurrency=2
+            ) as run:
                 await until_running(run, 2)
                 raise KeyError
         assert run.statistics()["running"] == 0
@@ -141,7 +153,7 @@ async def test_cancelling_the_host_seals_every_rollout() -> None:
     async with nexau.open_runtime() as runtime:
         with anyio.CancelScope() as scope:
             async with runtime.rollouts(
-                agent(FunctionPolicy(hang)), "ab", concurrency=2, sinks=[sink]
+                agent(FunctionPolicy(hang)), list("ab"), concurrency=2, sinks=[sink]
             ) as run:
                 await until_running(run, 2)
                 scope.cancel()
@@ -259,7 +271,7 @@ async def test_steps_and_events_stream_in_order(emits: Any) -> None:
     sink = ListSink(emits)
     policy = turns(calls(("note", {"text": "x"}), ("note", {"text": "y"})), "done")
     async with nexau.open_runtime() as runtime:
-        async with runtime.rollouts(agent(policy), "ab", concurrency=2, sinks=[sink]) as run:
+        async with runtime.rollouts(agent(policy), list("ab"), concurrency=2, sinks=[sink]) as run:
             done = {t.id: t async for t in run}
     for rollout, trajectory in done.items():
         items = [item for item in sink.items if not isinstance(item, Trajectory)]
@@ -299,13 +311,13 @@ async def test_one_runtime_serves_many_runs_at_once() -> None:
 async def test_wrong_numbers_are_refused(wrong: dict[str, int]) -> None:
     async with nexau.open_runtime() as runtime:
         with pytest.raises(ValueError, match="at least"):
-            async with runtime.rollouts(agent(ECHO), "a", **wrong):  # type: ignore[arg-type]
+            async with runtime.rollouts(agent(ECHO), list("a"), **wrong):  # type: ignore[arg-type]
                 pass
 
 
 async def test_the_tree_shows_who_is_at_work() -> None:
     async with nexau.open_runtime() as runtime:
-        async with runtime.rollouts(agent(FunctionPolicy(hang)), "ab", concurrency=2) as run:
+        async with runtime.rollouts(agent(FunctionPolicy(hang)), list("ab"), concurrency=2) as run:
             await until_running(run, 2)
             tree = runtime.tree()
             run.cancel()

@@ -1,0 +1,207 @@
+"""Pools: many like workers behind one address, so that a tool serves many calls at once while
+every actor still takes one message at a time."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from msgspec import Struct
+
+from nexau.actors._backend import Future
+from nexau.actors._scheduler import STOPPING, Ask
+from nexau.actors.actor import Actor
+from nexau.actors.errors import AskTimeout, MailboxFull
+from nexau.actors.ref import ActorRef
+from nexau.actors.specs import Policy
+
+if TYPE_CHECKING:
+    from nexau.actors.system import ActorSystem
+
+
+class PoolStatistics(Struct, frozen=True):
+    path: str
+    size: int
+    busy: int
+    idle: int
+    """Started and free; workers that were never needed do not exist."""
+    waiting: int
+    """Calls that wait for a worker."""
+    served: int
+    crashed: int
+    """Workers that were replaced."""
+
+
+class Pool(Actor):
+    """The pool's own actor: it only owns the workers."""
+
+    __slots__ = ()
+
+    async def stopped(self) -> None:
+        ref = self.context.ref
+        assert isinstance(ref, PoolRef)
+        ref._fail_waiting()
+
+
+class _Release:
+    """Takes the place of a reply where nobody waits for one: frees the worker."""
+
+    __slots__ = ("pool", "worker")
+
+    def __init__(self, pool: "PoolRef", worker: ActorRef) -> None:
+        self.pool = pool
+        self.worker = worker
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _value: Any, /) -> None:
+        self.pool._release(self.worker)
+
+    def __await__(self) -> Any:
+        raise NotImplementedError
+
+
+class PoolRef(ActorRef):
+    """The address of a pool."""
+
+    __slots__ = ("_busy", "_crashed", "_idle", "_queue", "_served", "_size", "_started", "_worker")
+
+    def __init__(
+        self,
+        system: "ActorSystem",
+        parent: ActorRef | None,
+        name: str | int,
+        factory: Callable[[], Actor],
+        policy: Policy,
+    ) -> None:
+        super().__init__(system, parent, name, factory, policy)
+        self._idle: list[ActorRef] = []
+        self._queue: deque[Any] = deque()
+        self._busy = 0
+        self._started = 0
+        self._served = 0
+        self._crashed = 0
+        self._size = 1
+        self._worker: Callable[[], Actor]
+
+    def statistics(self) -> PoolStatistics:  # type: ignore[override]
+        return PoolStatistics(
+            path=self.path,
+            size=self._size,
+            busy=self._busy,
+            idle=len(self._idle),
+            waiting=len(self._queue),
+            served=self._served,
+            crashed=self._crashed,
+        )
+
+    async def ask(self, message: Any, timeout: float | None = None) -> Any:
+        """As `ActorRef.ask`, of the next free worker."""
+        if timeout is not None:
+            with anyio.move_on_after(timeout):
+                return await self.ask(message)
+            raise AskTimeout(self.path, timeout)
+        worker = self._take() or await self._wait_for_worker(message)
+        try:
+            return await worker.ask(message)
+        finally:
+            self._release(worker)
+
+    def tell_nowait(self, message: Any) -> None:
+        """As `ActorRef.tell_nowait`; full means `mailbox` calls waiting for a worker."""
+        worker = self._take()
+        if worker is not None:
+            worker._post(Ask(message, _Release(self, worker)))
+        elif self._state >= STOPPING:
+            self._post(message)
+        elif len(self._queue) >= self._policy.mailbox:
+            raise MailboxFull(self.path)
+        else:
+            self._queue.append(message)
+
+    async def tell(self, message: Any) -> None:
+        """As `ActorRef.tell`."""
+        worker = self._take()
+        if worker is None and self._state < STOPPING and len(self._queue) >= self._policy.mailbox:
+            worker = await self._wait_for_worker(message)
+        if worker is not None:
+            worker._post(Ask(message, _Release(self, worker)))
+        else:
+            self.tell_nowait(message)
+
+    def _take(self) -> ActorRef | None:
+        """A free worker: an idle one, or a new one while there may be more."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker._state < STOPPING:
+                self._busy += 1
+                return worker
+            self._lost()
+        if self._started < self._size and self._state < STOPPING:
+            worker = self._system._spawn_child(self, self._worker, mailbox=self._policy.mailbox)
+            self._started += 1
+            self._busy += 1
+            return worker
+        return None
+
+    def _lost(self) -> None:
+        self._started -= 1
+        self._crashed += 1
+
+    def _release(self, worker: ActorRef) -> None:
+        """A worker's call is over: on to the next call, or idle."""
+        self._busy -= 1
+        self._served += 1
+        if worker._state < STOPPING:
+            self._idle.append(worker)
+        else:
+            self._lost()
+        queue = self._queue
+        while queue and (free := self._take()) is not None:
+            item = queue.popleft()
+            if type(item) is not _Turn:
+                free._post(Ask(item, _Release(self, free)))
+            elif item.future.done():
+                self._busy -= 1
+                self._idle.append(free)
+            else:
+                item.given = free
+                item.future.set_result(free)
+
+    async def _wait_for_worker(self, message: Any) -> ActorRef:
+        """Raises `ActorStopped` when the pool ends first."""
+        if self._state >= STOPPING:
+            await super().ask(message)  # raises
+        turn = _Turn(self._system._backend.future())
+        self._queue.append(turn)
+        try:
+            worker: ActorRef | None = await turn.future
+        except BaseException:
+            if turn in self._queue:
+                self._queue.remove(turn)
+            elif turn.given is not None:
+                self._release(turn.given)
+            raise
+        if worker is None:
+            await super().ask(message)  # raises
+        assert worker is not None
+        return worker
+
+    def _fail_waiting(self) -> None:
+        queue, self._queue = self._queue, deque()
+        for item in queue:
+            if type(item) is not _Turn:
+                self._post(item)
+            elif not item.future.done():
+                item.future.set_result(None)
+
+
+class _Turn:
+    """A call that waits for a worker."""
+
+    __slots__ = ("future", "given")
+
+    def __init__(self, future: Future) -> None:
+        self.future = future
+        self.given: ActorRef | None = None

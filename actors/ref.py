@@ -1,0 +1,470 @@
+"""`ActorRef`: an actor's address and, behind it, all that the kernel keeps of an idle actor.
+
+One slotted object: no task, no deque, no record for what most actors never use.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+from msgspec import Struct
+
+from nexau.actors import _lifecycle as lifecycle
+from nexau.actors._family import Extra, Family
+from nexau.actors._scheduler import (
+    FUEL,
+    HELD,
+    IDLE,
+    READY,
+    RUNNING,
+    SLICE,
+    START,
+    STATES,
+    STOPPING,
+    Ask,
+    Executor,
+    Failure,
+    Kind,
+    Worker,
+    adopt,
+    current_executor,
+)
+from nexau.actors.errors import (
+    ActorError,
+    ActorStopped,
+    AskTimeout,
+    Deadlock,
+    Interrupt,
+    Killed,
+    MailboxFull,
+    Refused,
+    StrayCancellation,
+)
+from nexau.actors.specs import Policy
+
+if TYPE_CHECKING:
+    from nexau.actors._backend import Future
+    from nexau.actors.actor import Actor
+    from nexau.actors.system import ActorSystem
+
+DEPTH = 32
+"""Handlers that may stand on one task's stack; a longer chain goes on in another task."""
+
+
+class Waiting(Struct, gc=False, eq=False):
+    """A message that waits for room. `room` is None for an ask, whose reply says it all."""
+
+    item: Any
+    room: "Future | None"
+
+
+class ActorStatistics(Struct, frozen=True):
+    path: str
+    state: str
+    mailbox: int
+    """Messages waiting in the mailbox."""
+    capacity: int
+    waiting: int
+    """Senders waiting for room."""
+    handled: int
+    restarts: int
+    children: int
+
+
+class ActorRef:
+    """The address of an actor. It stays the same through restarts."""
+
+    __slots__ = (
+        "__weakref__", "_actor", "_by", "_extra", "_factory", "_family", "_handled", "_kind",
+        "_mail", "_name", "_parent", "_policy", "_state", "_system", "_waiters",
+    )  # fmt: skip
+
+    _actor: "Actor"
+    _kind: Kind
+
+    def __init__(
+        self,
+        system: "ActorSystem",
+        parent: "ActorRef | None",
+        name: str | int,
+        factory: "Callable[[], Actor]",
+        policy: Policy,
+    ) -> None:
+        self._system = system
+        self._parent = parent
+        self._name = name
+        self._factory = factory
+        self._policy = policy
+        self._state = IDLE
+        self._mail: deque[Any] | None = None
+        self._waiters: deque[Waiting] | None = None
+        self._by: Executor | None = None
+        self._family: Family | None = None
+        self._extra: Extra | None = None
+        self._handled = 0
+
+    # -- who it is
+
+    @property
+    def name(self) -> str:
+        name = self._name
+        return name if isinstance(name, str) else f"${name}"
+
+    @property
+    def path(self) -> str:
+        """`/system/parent/name`; a child that was given no name is called `$n`."""
+        above = self._parent.path if self._parent is not None else ""
+        return f"{above}/{self.name}"
+
+    @property
+    def alive(self) -> bool:
+        """False once it stops; true while it is restarted."""
+        return self._state < STOPPING
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path} {STATES[self._state]}>"
+
+    def statistics(self) -> ActorStatistics:
+        return ActorStatistics(
+            path=self.path,
+            state=STATES[self._state],
+            mailbox=len(self._mail) if self._mail is not None else 0,
+            capacity=self._policy.mailbox,
+            waiting=len(self._waiters) if self._waiters is not None else 0,
+            handled=self._handled,
+            restarts=self._extra.restarts if self._extra is not None else 0,
+            children=len(self._family.children) if self._family is not None else 0,
+        )
+
+    # -- sending
+
+    def tell_nowait(self, message: Any) -> None:
+        """Send. Raises `MailboxFull`; an actor that has ended makes it a dead letter."""
+        mail = self._mail
+        if mail is not None and len(mail) >= self._policy.mailbox:
+            raise MailboxFull(self.path)
+        self._post(message)
+
+    async def tell(self, message: Any) -> None:
+        """Send, once there is room. Raises `Deadlock` where that could never be."""
+        mail = self._mail
+        if mail is not None and len(mail) >= self._policy.mailbox:
+            await self._wait_for_room(message)
+        else:
+            self._post(message)
+
+    def tell_from_thread(self, message: Any) -> None:
+        """Send from any thread. Beyond the mailbox's bound it becomes a dead letter."""
+        self._system._backend.call_threadsafe(lambda: self._tell_or_drop(message))
+
+    def _tell_or_drop(self, message: Any) -> None:
+        try:
+            self.tell_nowait(message)
+        except MailboxFull as full:
+            self._system._dead_letter(message, self, full)
+
+    def _post(self, item: Any) -> None:
+        mail = self._mail
+        if mail is not None:
+            mail.append(item)
+        elif (state := self._state) < STOPPING:
+            self._mail = deque((item,))
+            if state == IDLE:
+                self._state = READY
+                scheduler = self._system._scheduler
+                scheduler.queue.append(self)
+                if scheduler.leader is None:
+                    scheduler.promote()
+        else:
+            lifecycle.reject(self, item)
+
+    async def _wait_for_room(self, message: Any) -> None:
+        room = self._system._backend.future()
+        waiting = Waiting(message, room)
+        waiters = self._queue_up(waiting)
+        executor = self._executor()
+        self._check_circle(executor)
+        executor.waiting = self
+        waiters.append(waiting)
+        try:
+            await room
+        except BaseException:
+            if waiting in waiters:
+                waiters.remove(waiting)
+            raise
+        finally:
+            executor.waiting = None
+
+    def _queue_up(self, _waiting: Waiting) -> "deque[Waiting]":
+        if self._waiters is None:
+            self._waiters = deque()
+        return self._waiters
+
+    def _admit(self) -> None:
+        """Give freed room to those who wait, first come first served. The message moves on its
+        sender's behalf, so nobody can take the room before the sender wakes."""
+        waiters = self._waiters
+        mail = self._mail
+        bound = self._policy.mailbox
+        while waiters and (mail is None or len(mail) < bound):
+            waiting = waiters.popleft()
+            if waiting.room is None:
+                if waiting.item.reply.done():
+                    continue
+            elif waiting.room.done():
+                continue
+            else:
+                waiting.room.set_result(None)
+            self._post(waiting.item)
+            mail = self._mail
+        if not waiters:
+            self._waiters = None
+
+    # -- asking
+
+    async def ask(self, message: Any, timeout: float | None = None) -> Any:
+        """Send and wait for the answer. `timeout` in seconds.
+
+        Raises `AskTimeout`, `ActorStopped`, `Deadlock`, or what the handler raised.
+        """
+        if timeout is not None:
+            return await self._ask_within(message, timeout)
+        executor = current_executor.get()
+        if executor is None or executor.key != id(self._system._current_task()):
+            executor = self._executor()
+        executor.fuel -= 1
+        if executor.fuel <= 0:
+            await self._refuel(executor)
+        if (
+            self._state != IDLE
+            or not self._kind.inline
+            or executor.depth >= DEPTH
+            or copy_context() != executor.clean
+        ):
+            return await self._ask_queued(executor, message)
+        self._state = RUNNING
+        self._by = executor
+        outer = executor.cell
+        executor.cell = self
+        executor.depth += 1
+        try:
+            answer = await self._actor.receive(message)
+        except BaseException as error:
+            executor.depth -= 1
+            executor.cell = outer
+            failure = self._inline_failed(executor, error)
+            if failure is error:
+                raise
+            raise failure from error
+        executor.depth -= 1
+        executor.cell = outer
+        self._handled += 1
+        if self._state == RUNNING and self._mail is None:
+            self._state = IDLE
+            return answer
+        return await self._inline_done(executor, answer)
+
+    def _executor(self) -> Executor:
+        task = self._system._current_task()
+        executor = current_executor.get()
+        if executor is None or executor.key != id(task):
+            executor = adopt(task, self._system._context)
+        return executor
+
+    async def _refuel(self, executor: Executor) -> None:
+        """Asks that never suspend must not hold the loop for ever."""
+        executor.fuel = FUEL
+        now = self._system._backend.now()
+        if now - executor.stamp > SLICE:
+            await anyio.lowlevel.checkpoint()
+            executor.stamp = self._system._backend.now()
+
+    def _inline_failed(self, executor: Executor, error: BaseException) -> BaseException:
+        """Settle the actor after its handler raised in its asker's task; what to raise there."""
+        self._handled += 1
+        extra = self._extra
+        backend = self._system._backend
+        if extra is not None and extra.token is not None:
+            token, extra.token = extra.token, None
+            besides = backend.absorb(executor.task(), token)
+            self._leave()
+            return error if besides else ActorStopped(self.path, extra.reason)
+        if isinstance(error, (backend.cancelled, Interrupt)):
+            if backend.is_cancelled(executor.task()):
+                self._leave()
+                return error
+            stray = StrayCancellation(f"{self.path} let a cancellation out")
+            stray.__cause__ = error
+            error = stray
+        if isinstance(error, Refused):
+            self._leave()
+            return error.error
+        if isinstance(error, Exception) and not isinstance(error, self._kind.refuses):
+            lifecycle.fail(self, error, leaving=True)
+        self._leave()
+        return error
+
+    def _leave(self) -> None:
+        """The handler in the asker's task is over: what is next for the actor?"""
+        if self._state != RUNNING:
+            self._released()
+        elif not self._mail:
+            self._mail = None
+            self._state = IDLE
+        else:
+            self._system._scheduler.add(self)
+
+    async def _inline_done(self, executor: Executor, answer: Any) -> Any:
+        extra = self._extra
+        token = extra.token if extra is not None else None
+        if extra is not None:
+            extra.token = None
+        self._leave()
+        if token is not None:
+            # The handler outran its interrupt, or swallowed it: it must not hit the asker.
+            await self._system._backend.drain(executor.task(), token)
+        return answer
+
+    def _released(self) -> None:
+        """The executor leaves an actor that the kernel has taken over."""
+        self._by = None
+        extra = self._extra
+        if extra is not None and extra.busy:
+            extra.busy = False
+            if extra.idle is not None and not extra.idle.done():
+                extra.idle.set_result(None)
+
+    async def _ask_within(self, message: Any, timeout: float) -> Any:
+        with anyio.move_on_after(timeout):
+            return await self.ask(message)
+        raise AskTimeout(self.path, timeout)
+
+    async def _ask_queued(self, executor: Executor, message: Any) -> Any:
+        if self._state >= STOPPING:
+            self._system._dead_letter(message, self, None)
+            raise lifecycle.stopped_error(self)
+        if self._state == RUNNING:
+            self._check_circle(executor)
+        item = Ask(message, self._system._backend.future())
+        mail = self._mail
+        if mail is not None and len(mail) >= self._policy.mailbox:
+            waiting = Waiting(item, None)
+            self._queue_up(waiting).append(waiting)
+        else:
+            self._post(item)
+        executor.waiting = self
+        try:
+            answer = await item.reply
+        except BaseException:
+            self._abandon(item)
+            raise
+        finally:
+            executor.waiting = None
+        if type(answer) is Failure:
+            raise answer.error
+        return answer
+
+    def _abandon(self, item: Ask) -> None:
+        """The asker has gone: take its message back, or cancel the work on it."""
+        by = self._by
+        if self._state == RUNNING and isinstance(by, Worker) and by.ask is item:
+            by.scope.cancel()
+            return
+        mail = self._mail
+        if mail is not None and item in mail:
+            mail.remove(item)
+            if not mail and self._state in (IDLE, READY, HELD):
+                self._mail = None
+                if self._state == READY:
+                    self._state = IDLE
+            if self._waiters is not None:
+                self._admit()
+        elif self._waiters is not None:
+            kept = [waiting for waiting in self._waiters if waiting.item is not item]
+            self._waiters = deque(kept) if kept else None
+
+    def _check_circle(self, executor: Executor) -> None:
+        """Raises `Deadlock` if this actor cannot be free before `executor` is."""
+        circle: list[str] = []
+        cell: ActorRef | None = self
+        while cell is not None and cell._state == RUNNING and cell._by is not None:
+            circle.append(cell.path)
+            if cell._by is executor:
+                raise Deadlock(tuple(circle))
+            cell = cell._by.waiting
+            if cell is self:
+                return
+
+    # -- ending
+
+    async def stop(self, reason: BaseException | str | None = None) -> None:
+        """End it in order, for good; returns when it is gone. `reason` None is a normal end."""
+        if isinstance(reason, str):
+            reason = ActorError(reason)
+        lifecycle.end(self, reason)
+        await lifecycle.gone(self)
+
+    async def kill(self) -> None:
+        """End it for good, cancelling what it does; returns when it is gone."""
+        lifecycle.end(self, Killed(f"{self.path} was killed"), kill=True)
+        await lifecycle.gone(self)
+
+    async def ready(self) -> None:
+        """Wait until its `started` hook is done. Raises `ActorStopped` if it ended instead."""
+        await lifecycle.ready(self)
+
+    async def gone(self) -> None:
+        """Wait until it has ended, whoever ends it."""
+        await lifecycle.gone(self)
+
+    # -- for workers
+
+    def _worker_failed(self, worker: Worker, item: Any, error: BaseException) -> bool:
+        """Attribute what a handler or `started` raised; True if it must rise further."""
+        backend = self._system._backend
+        reply = item.reply if type(item) is Ask else None
+        if isinstance(error, (backend.cancelled, Interrupt)):
+            cancelled = worker.scope.cancel_called
+            if cancelled or backend.is_cancelled(worker.task()):
+                if self._state != RUNNING or not cancelled:
+                    self._answer(item, Failure(lifecycle.stopped_error(self)))
+                return True
+            stray = StrayCancellation(f"{self.path} let a cancellation out")
+            stray.__cause__ = error
+            error = stray
+        refusal = error.error if isinstance(error, Refused) else error
+        if item is not START and isinstance(error, (Refused, *self._kind.refuses)):
+            self._answer(item, Failure(refusal))
+            return False
+        if reply is not None:
+            self._answer(item, Failure(error))
+        if not isinstance(error, Exception):
+            return True
+        lifecycle.fail(self, error, leaving=True, told=reply is None)
+        return False
+
+    def _answer(self, item: Any, failure: Failure) -> None:
+        if type(item) is Ask:
+            if not item.reply.done():
+                item.reply.set_result(failure)
+        elif item is not START:
+            self._system._dead_letter(item, self, failure.error)
+
+    def _came_up(self) -> None:
+        lifecycle.came_up(self)
+
+    def _interrupt(self) -> None:
+        """Break off the running handler, wherever it runs."""
+        by = self._by
+        if by is None:
+            return
+        if isinstance(by, Worker) and by.root is self:
+            by.scope.cancel()
+            return
+        extra = self._extra
+        task = by.task()
+        if extra is not None and task is not None:
+            extra.token = self._system._backend.interrupt(task, extra.token)

@@ -1,0 +1,71 @@
+"""The work that is measured, as values that every contender understands. Standard library only:
+contenders may run in environments of their own.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TOOL_SECONDS = 0.02
+MODEL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rollout: `turns` model turns, `calls` tool calls, and how long each of them takes."""
+
+    name: str
+    summary: str
+    turns: int = 5
+    calls: int = 4
+    model_seconds: float = 0.0
+    tool_seconds: float = 0.0
+    tool: Literal["python", "stdio", "http"] = "python"
+    server: Literal["", "desk", "lean"] = ""
+    """desk: `examples/desk`, on the official SDK. lean: `bench/lean_server.py`, which costs next
+    to nothing, so that the client can be seen."""
+    delegates: bool = False
+    """A parent asks two sub-agents, one after the other; each makes two calls."""
+    least: int = 1
+    """Concurrency below which the case tells nothing."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds of one rollout in which nothing but models and tools takes time."""
+        return self.turns * self.model_seconds + self.calls * self.tool_seconds
+
+    def ideal(self, concurrency: int) -> float | None:
+        """Rollouts a second that cost nothing: concurrency / latency; None where latency is 0."""
+        return concurrency / self.latency if self.latency else None
+
+
+def _cases() -> tuple[Case, ...]:
+    late = TOOL_SECONDS
+    return (
+        Case("in-process", "instant model, async function as tool"),
+        Case("in-process-20ms", "the same, the tool takes 20 ms", tool_seconds=late),
+        Case("stdio", "examples/desk, a shared session", tool="stdio", server="desk"),
+        Case("stdio-20ms", "the same, 20 ms", tool_seconds=late, tool="stdio", server="desk"),
+        Case("stdio-lean", "a server that costs nothing", tool="stdio", server="lean"),
+        Case(
+            "stdio-lean-20ms",
+            "the same, 20 ms",
+            tool_seconds=late,
+            tool="stdio",
+            server="lean",
+        ),
+        Case("http", "examples/desk, a shared session", tool="http", server="desk"),
+        Case("http-20ms", "the same, 20 ms", tool_seconds=late, tool="http", server="desk"),
+        Case("http-lean", "a server that costs little", tool="http", server="lean"),
+        Case("http-lean-20ms", "the same, 20 ms", tool_seconds=late, tool="http", server="lean"),
+        Case(
+            "slow-model",
+            "in-process, model turns of 1 s, tools of 20 ms",
+            model_seconds=MODEL_SECONDS,
+            tool_seconds=late,
+            least=64,
+        ),
+        Case("delegation", "a parent and two sub-agents", turns=9, calls=6, delegates=True),
+    )
+
+
+CASES = {case.name: case for case in _cases()}

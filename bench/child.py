@@ -1,0 +1,192 @@
+"""The inside of a contender's process: does the work, measures it, prints one JSON line.
+
+A contender is a module with an async context manager that opens what it needs and yields a
+function, `run(tasks, concurrency)`: a rollout for each task, `concurrency` at once, a JSON line
+for each appended to the file `job.output`, all of them there when it returns. It ends with
+`serve(open_contender)`. Standard library and anyio only, so that contenders may live in
+environments of their own.
+"""
+
+import argparse
+import cProfile
+import gc
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from bench import procstat
+from bench.cases import CASES, Case
+from bench.pinned import hold_to
+from bench.work import MARK, Work
+
+Run = Callable[[Iterable[str], int], Awaitable[None]]
+
+POLL_SECONDS = 0.01
+WARM_UP = 16
+"""Rollouts, or as many as are wanted at once if that is less."""
+WARM_UP_MEMORY = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the harness asks of a contender."""
+
+    case: Case
+    concurrency: int
+    seconds: float
+    output: Path
+    loop: str = "uvloop"
+    cores: str = "-"
+    command: tuple[str, ...] = ()
+    """Starts the stdio server of the case."""
+    url: str = ""
+    """Of the HTTP server of the case."""
+    server: int = 0
+    """Process id of that server."""
+    memory: bool = False
+    """Measure memory while all rollouts are suspended, instead of throughput."""
+    profile: Path | None = None
+
+
+Open = Callable[[Job, Work], AbstractAsyncContextManager[Run]]
+
+
+class Broken(Exception):
+    """The contender did not do its work; the text says what is missing."""
+
+
+def serve(open_contender: Open, *packages: str) -> None:
+    """The whole life of a contender's process. `packages` are those whose versions matter."""
+    job = _job()
+    hold_to(job.cores)
+    result = run_loop(job.loop, lambda: _measure(job, open_contender))
+    result["peak_rss"] = procstat.peak_rss()
+    result["versions"] = {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+def run_loop(loop: str, main: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Runs `main` on `uvloop`, `asyncio` or `trio`."""
+    if loop == "trio":
+        return anyio.run(main, backend="trio")
+    options = {"use_uvloop": loop == "uvloop"}
+    return anyio.run(main, backend="asyncio", backend_options=options)
+
+
+async def _measure(job: Job, open_contender: Open) -> dict[str, Any]:
+    work = Work(job.case, job.loop)
+    job.output.write_bytes(b"")
+    async with open_contender(job, work) as run:
+        measure = _memory if job.memory else _throughput
+        return await measure(job, work, run)
+
+
+async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
+    await run(work.tasks(min(WARM_UP, job.concurrency)), job.concurrency)
+    servers = [*procstat.descendants(job.server), job.server] if job.server else []
+    servers += procstat.descendants(os.getpid())
+    before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
+    gc.collect()
+    wall, cpu, others = time.perf_counter(), procstat.own_cpu(), procstat.cpu_of(servers)
+    with _profiled(job.profile):
+        await run(work.tasks(job.concurrency, job.seconds), job.concurrency)
+    result: dict[str, Any] = {
+        "wall": time.perf_counter() - wall,
+        "cpu": procstat.own_cpu() - cpu,
+        "server_cpu": procstat.cpu_of(servers) - others,
+        "rollouts": work.begun,
+    }
+    result["bytes"] = verify(job, work, before)
+    return result
+
+
+async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
+    """RSS while `concurrency` rollouts wait in their last call, and before any of them began."""
+    await run(work.tasks(WARM_UP_MEMORY), 1)
+    before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
+    gc.collect()
+    idle = procstat.rss()
+    work.gate = anyio.Event()
+    suspended = 0
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, work.tasks(job.concurrency), job.concurrency)
+        while work.waiting < job.concurrency:
+            await anyio.sleep(POLL_SECONDS)
+        suspended = procstat.rss()
+        work.gate.set()
+    return {
+        "rollouts": work.begun,
+        "idle_rss": idle,
+        "suspended_rss": suspended,
+        "bytes": verify(job, work, before),
+    }
+
+
+def verify(job: Job, work: Work, offset: int) -> int:
+    """Whether all the work was done: bytes that were written. Raises `Broken`.
+
+    What it asks for is little, so that any format passes: a JSON line for each rollout, which names
+    the customer of each call twice, in its arguments and in its result.
+    """
+    case = job.case
+    data = job.output.read_bytes()[offset:]
+    lines = data.splitlines()
+    if len(lines) != work.begun:
+        raise Broken(f"{len(lines)} lines were written for {work.begun} rollouts")
+    for line in {0, len(lines) // 2, len(lines) - 1}:
+        json.loads(lines[line])
+    calls = case.calls - 2 if case.delegates else case.calls
+    poor = sum(1 for line in lines if line.count(MARK) < 2 * calls)
+    if poor:
+        raise Broken(f"{poor} of {len(lines)} lines lack calls or results")
+    if work.turns != case.turns * work.begun:
+        raise Broken(f"{work.turns} model turns were taken in {work.begun} rollouts")
+    if case.tool == "python" and work.calls != calls * work.begun:
+        raise Broken(f"{work.calls} calls were made in {work.begun} rollouts")
+    return len(data)
+
+
+@contextmanager
+def _profiled(path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        yield
+    finally:
+        profile.disable()
+        profile.dump_stats(path)
+
+
+def _job() -> Job:
+    parser = argparse.ArgumentParser(description="One contender, one measurement, one JSON line.")
+    parser.add_argument("--case", required=True, choices=CASES)
+    parser.add_argument("--concurrency", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--output", type=Path, required=True, help="for the trajectories")
+    parser.add_argument("--loop", choices=("uvloop", "asyncio", "trio"), default="uvloop")
+    parser.add_argument("--cores", default="-", help="to stay on, as 0 or 0,2")
+    parser.add_argument("--command", default="[]", help="of the stdio server, a JSON array")
+    parser.add_argument("--url", default="", help="of the HTTP server")
+    parser.add_argument("--server", type=int, default=0, help="process id of that server")
+    parser.add_argument("--memory", action="store_true", help="instead of throughput")
+    parser.add_argument("--profile", type=Path, help="for the statistics of cProfile")
+    given = vars(parser.parse_args())
+    given["case"] = CASES[given["case"]]
+    given["command"] = tuple(json.loads(given["command"]))
+    return Job(**given)

@@ -1,0 +1,98 @@
+"""The MCP servers of the cases: command lines, and HTTP servers for the length of a run."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cases import Case
+
+HERE = Path(__file__).resolve().parent
+SCRIPTS = {"desk": HERE.parent / "examples/desk/server.py", "lean": HERE / "lean_server.py"}
+
+START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+class ServerFailed(Exception):
+    """A server did not come up; the text holds the end of its stderr."""
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    pid: int
+
+
+def command(case: Case, cores: str, *extra: str) -> list[str]:
+    """Starts the server of a case, held to some cores."""
+    latency = ["--latency", str(case.tool_seconds)] if case.tool_seconds else []
+    pinned = [sys.executable, str(HERE / "pinned.py"), cores]
+    script = str(SCRIPTS[case.server])
+    return [*pinned, sys.executable, script, f"--{case.tool}", *latency, *extra]
+
+
+@contextmanager
+def http_server(case: Case, cores: str) -> Iterator[Server]:
+    """The HTTP server of a case, until the block ends. Raises `ServerFailed`."""
+    port = _free_port() if case.server == "desk" else 0
+    extra = ["--port", str(port)] if port else []
+    process = subprocess.Popen(
+        command(case, cores, *extra),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        if port:
+            url = f"http://127.0.0.1:{port}/mcp"
+            _wait_until_up(process, url)
+        else:
+            line = process.stdout.readline()
+            if not line:
+                raise ServerFailed(f"{case.name}: the server ended with {process.wait()}")
+            url = json.loads(line)["url"]
+        yield Server(url, process.pid)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise ServerFailed(f"{url}: the server ended with {process.returncode}")
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except urllib.error.HTTPError:
+            return  # it answers: a GET without a session is refused
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise ServerFailed(f"{url}: no answer within {START_SECONDS:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,165 @@
+"""How much CPU does a client spend on a tool call?
+
+    python bench/wire/client_cpu.py [--rounds 3] [--json FILE]
+
+Contenders: this project's `Connection`, and `mcp.Client` of the official SDK, on asyncio with
+uvloop and on trio, over stdio and over streamable HTTP answered by JSON and by events, with 1 and
+64 calls in flight. The servers cost next to nothing (`fast_stdio.py`, `fast_http.py`). Each
+measurement is a fresh process; contenders take turns within a round; reported are medians of the
+client's own CPU time (user and system) for a call, and of calls a second.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+from nexau.transports.connection import HttpTarget, StdioTarget, open_connection
+
+HERE = Path(__file__).parent
+CLIENTS = ("nexau", "sdk")
+BACKENDS = ("asyncio", "trio")
+WIRES = ("stdio", "http-json", "http-sse")
+IN_FLIGHT = (1, 64)
+SECONDS = 1.5
+Call = Callable[[int], Awaitable[Any]]
+
+
+async def open_nexau(stack: AsyncExitStack, wire: str, port: int) -> Call:
+    target = (
+        StdioTarget(sys.executable, (str(HERE / "fast_stdio.py"),))
+        if wire == "stdio"
+        else HttpTarget(f"http://127.0.0.1:{port}/mcp")
+    )
+    connection = await stack.enter_async_context(open_connection(target, name="fast"))
+
+    async def call(number: int) -> None:
+        arguments = {"text": f"hello {number}"}
+        result = await connection.call("echo", arguments, call_id="c", timeout=60)
+        assert not result.is_error, result
+
+    return call
+
+
+async def open_sdk(stack: AsyncExitStack, wire: str, port: int) -> Call:
+    server: Any = (
+        StdioServerParameters(command=sys.executable, args=[str(HERE / "fast_stdio.py")])
+        if wire == "stdio"
+        else f"http://127.0.0.1:{port}/mcp"
+    )
+    client = await stack.enter_async_context(Client(server))
+    await client.list_tools()
+
+    async def call(number: int) -> None:
+        arguments = {"text": f"hello {number}"}
+        result = await client.call_tool("echo", arguments, read_timeout_seconds=60)
+        assert not result.is_error, result
+
+    return call
+
+
+async def measure(client: str, wire: str, port: int, in_flight: int, seconds: float) -> None:
+    async with AsyncExitStack() as stack:
+        call = await (open_nexau if client == "nexau" else open_sdk)(stack, wire, port)
+        done = 0
+        until = time.perf_counter() + 0.2
+
+        async def worker() -> None:
+            nonlocal done
+            while time.perf_counter() < until:
+                await call(done)
+                done += 1
+
+        async def work() -> None:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(in_flight):
+                    tasks.start_soon(worker)
+
+        await work()
+        done = 0
+        started, cpu = time.perf_counter(), time.process_time()
+        until = started + seconds
+        await work()
+        cpu = time.process_time() - cpu
+        wall = time.perf_counter() - started
+        print(json.dumps({"us": cpu / done * 1e6, "rate": done / wall, "calls": done}))
+
+
+def one(client: str, backend: str, wire: str, in_flight: int, seconds: float) -> dict[str, float]:
+    """A measurement in a process of its own, with a server of its own."""
+    server = None
+    port = 0
+    try:
+        if wire != "stdio":
+            command = [sys.executable, str(HERE / "fast_http.py"), wire.removeprefix("http-")]
+            server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+        args = [client, backend, wire, str(port), str(in_flight), str(seconds)]
+        command = [sys.executable, str(Path(__file__)), "--one", *args]
+        found: dict[str, float] = json.loads(subprocess.check_output(command, text=True))
+        return found
+    finally:
+        if server is not None:
+            server.kill()
+            server.communicate()
+
+
+def run_one(args: list[str]) -> None:
+    client, backend, wire, port, in_flight, seconds = args
+    anyio.run(
+        measure,
+        client,
+        wire,
+        int(port),
+        int(in_flight),
+        float(seconds),
+        backend=backend,
+        backend_options={"use_uvloop": True} if backend == "asyncio" else {},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        run_one(args.one)
+        return
+    cases = list(itertools.product(BACKENDS, WIRES, IN_FLIGHT))
+    found: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    for _ in range(args.rounds):
+        for (backend, wire, in_flight), client in itertools.product(cases, CLIENTS):
+            row = one(client, backend, wire, in_flight, args.seconds)
+            found.setdefault((backend, wire, str(in_flight), client), []).append(row)
+    rows = []
+    for backend, wire, in_flight in cases:
+        row = {"backend": backend, "wire": wire, "in_flight": in_flight}
+        for client in CLIENTS:
+            samples = found[backend, wire, str(in_flight), client]
+            row[f"{client}_us"] = round(statistics.median(one["us"] for one in samples), 1)
+            row[f"{client}_calls_per_s"] = round(statistics.median(s["rate"] for s in samples))
+        row["ratio"] = round(row["sdk_us"] / row["nexau_us"], 1)
+        rows.append(row)
+        print("  ".join(f"{key}={value}" for key, value in row.items()))
+    if args.json:
+        versions = {name: version(name) for name in ("nexau", "mcp", "anyio", "aiohttp", "httpx2")}
+        args.json.write_text(json.dumps({"versions": versions, "rows": rows}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

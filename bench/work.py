@@ -1,0 +1,102 @@
+"""What every contender is given: the same tasks, the same model turns, the same tool.
+
+Standard library and anyio only.
+"""
+
+import importlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import anyio
+
+from bench.cases import Case
+
+SYSTEM = (
+    "You answer the customers of a shop. Look things up before you answer; never guess. "
+    "Today is 2026-03-02. Money is in cents."
+)
+TOOL = "get_customer"
+DESCRIPTION = "All that is known of one customer."
+PARAMETERS = {
+    "type": "object",
+    "properties": {"customer_id": {"type": "string", "description": "As C-1042"}},
+    "required": ["customer_id"],
+    "additionalProperties": False,
+}
+MARK = b"C-10"
+"""In the arguments of each call, and in each result."""
+LAST = "C-1004"
+"""The customer that the last call of a rollout asks for."""
+CHILDREN = ("orders", "billing")
+
+
+@dataclass(frozen=True)
+class Say:
+    """One model turn: calls as (name, arguments), or an answer."""
+
+    text: str = ""
+    calls: tuple[tuple[str, dict[str, str]], ...] = ()
+
+
+def script(case: Case, agent: str) -> tuple[Say, ...]:
+    """The turns of `agent`: the root has the name ``, sub-agents have theirs."""
+    answer = Say("The customer is a good one; nothing is owed on either side.")
+    if not case.delegates:
+        calls = [Say(calls=((TOOL, {"customer_id": f"C-100{i + 1}"}),)) for i in range(case.calls)]
+        return (*calls, answer)
+    if not agent:
+        return (*[Say(calls=((name, {"task": f"Look at {name}."}),)) for name in CHILDREN], answer)
+    numbers = (1, 2) if agent == CHILDREN[0] else (3, 4)
+    return (*[Say(calls=((TOOL, {"customer_id": f"C-100{i}"}),)) for i in numbers], answer)
+
+
+def record(customer_id: str) -> str:
+    """What the tool answers."""
+    return json.dumps({"id": customer_id, "name": "Kemal Costa", "tier": "plus", "orders": 7})
+
+
+class Work:
+    """The parts of one measurement that contenders share: the tool, the model's time, the tasks."""
+
+    def __init__(self, case: Case, loop: str) -> None:
+        self.case = case
+        self.calls = 0
+        """Calls of the in-process tool."""
+        self.turns = 0
+        self.begun = 0
+        self.gate: anyio.Event | None = None
+        """While set, the last call of each rollout waits at it."""
+        self.waiting = 0
+        library = importlib.import_module("trio" if loop == "trio" else "asyncio")
+        self._sleep: Callable[[float], Awaitable[None]] = library.sleep
+        self._answers = {f"C-100{i}": record(f"C-100{i}") for i in range(1, 5)}
+
+    def tasks(self, count: int, seconds: float = 0.0) -> Iterator[str]:
+        """`count` tasks, then more until `seconds` have passed."""
+        end = time.perf_counter() + seconds
+        given = 0
+        while given < count or time.perf_counter() < end:
+            given += 1
+            self.begun += 1
+            yield "What do we know of this customer, and of the three after?"
+
+    async def think(self) -> None:
+        """The time of one model turn."""
+        self.turns += 1
+        if self.case.model_seconds:
+            await self._sleep(self.case.model_seconds)
+
+    async def look_up(self, customer_id: str) -> str:
+        """The tool, where it is in-process."""
+        self.calls += 1
+        if self.case.tool_seconds:
+            await self._sleep(self.case.tool_seconds)
+        if self.gate is not None and customer_id == LAST:
+            self.waiting += 1
+            try:
+                await self.gate.wait()
+            finally:
+                self.waiting -= 1
+        return self._answers[customer_id]

@@ -1,0 +1,186 @@
+"""The parts of one agent in a file: its model, prompt, servers and tools."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nexau.agentdocument import Document
+from nexau.agentfile_structs import (
+    BINDING_PATTERN,
+    MODEL_KINDS,
+    AgentFile,
+    McpEntry,
+    PromptFile,
+    PythonEntry,
+    model_from_text,
+)
+from nexau.agentservers import check_patterns, check_placeholders, check_server
+from nexau.bindings import load_binding
+from nexau.definition import (
+    DefinitionError,
+    McpTools,
+    ModelConfig,
+    OpenAIModel,
+    Prompt,
+    PythonTool,
+    ReplayModel,
+    ScriptModel,
+    Server,
+)
+from nexau.forms import INVALID
+from nexau.functions import python_tool
+from nexau.models.base import Model
+from nexau.nearest import hint
+from nexau.paths import is_file, missing
+from nexau.problems import Trail, clip, display
+from nexau.prompts import compile_prompt
+from nexau.yamlnodes import MAX_BYTES
+
+Environ = Mapping[str, str] | None
+"""Where variables are looked up; None looks none up."""
+
+
+class Used(Struct):
+    """A server of an agent file, as the agents in its reach see it."""
+
+    used: bool = False
+
+
+class Scope(Struct, frozen=True):
+    """What an agent inherits, and where in a file it stands."""
+
+    document: Document
+    trail: Trail = ()
+    model: Any = None
+    servers: Mapping[str, Used] = {}
+    chain: tuple[Path, ...] = ()
+    levels: int = 0
+
+    def at(self, *steps: str | int) -> Trail:
+        return (*self.trail, *steps)
+
+    def complain(self, message: str, *steps: str | int) -> None:
+        self.document.complain(self.at(*steps), message)
+
+    def gives(self, *steps: str | int) -> bool:
+        return self.document.has(self.at(*steps))
+
+    def resolve(self, file: str) -> Path:
+        """As an absolute path, symbolic links left as they are."""
+        return Path(os.path.abspath(self.document.directory / file))  # noqa: PTH100
+
+
+def read_server(name: str, form: Any, scope: Scope, environ: Environ) -> Server | None:
+    if form is INVALID:
+        return None
+    for steps, message in check_server(form, scope.document.directory, environ):
+        scope.complain(message, "mcp_servers", name, *steps)
+    if form.cwd is None:
+        return form  # type: ignore[no-any-return]
+    return msgspec.structs.replace(form, cwd=str(scope.resolve(form.cwd)))  # type: ignore[no-any-return]
+
+
+def read_model(form: AgentFile, scope: Scope, environ: Environ) -> ModelConfig | Model | None:
+    model = form.model
+    if isinstance(model, str):
+        made = model_from_text(model)
+        if made is None:
+            kind = model.partition(":")[0]
+            near = hint(kind, MODEL_KINDS).partition(";")[2] if kind != "openai" else ""
+            wanted = "plan, openai:NAME, script:FILE or replay:FILE"
+            mend = near if "did" in near else f" to name a model, write openai:{clip(model)[1:-1]}"
+            scope.complain(f"unknown model {clip(model)}; expected {wanted};{mend}", "model")
+        model = made
+    elif model is None and not scope.gives("model"):
+        if scope.model is None and scope.levels == 0:
+            scope.complain("missing key 'model': only a sub-agent has one to inherit")
+        return scope.model  # type: ignore[no-any-return]
+    if isinstance(model, OpenAIModel):
+        for key, text in model.headers.items():
+            for message in check_placeholders(text, environ):
+                scope.complain(message, "model", "headers", key)
+    if isinstance(model, ScriptModel | ReplayModel) and model.file:
+        steps = ("model",) if isinstance(form.model, str) else ("model", "file")
+        path = scope.resolve(model.file)
+        if not is_file(path):
+            scope.complain(missing(path), *steps)
+        return msgspec.structs.replace(model, file=str(path))
+    return model
+
+
+def read_prompt(form: AgentFile, scope: Scope) -> Prompt:
+    if isinstance(form.system_prompt, PromptFile):
+        steps: tuple[str, ...] = ("system_prompt", "file")
+        path = scope.resolve(form.system_prompt.file)
+        if not form.system_prompt.file:
+            return Prompt("")
+        text = _read_text(path, scope, steps)
+        if text is None:
+            return Prompt("")
+        prompt = Prompt(text, str(path))
+    else:
+        steps = ("system_prompt",)
+        prompt = Prompt(form.system_prompt)
+    try:
+        compile_prompt(prompt)
+    except DefinitionError as error:
+        scope.complain(str(error), *steps)
+    return prompt
+
+
+def _read_text(path: Path, scope: Scope, steps: tuple[str, ...]) -> str | None:
+    if not is_file(path):
+        scope.complain(missing(path), *steps)
+        return None
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            scope.complain(f"{display(path)} has more than {MAX_BYTES:,} bytes", *steps)
+            return None
+        return data.decode("utf-8-sig")
+    except OSError:
+        scope.complain(missing(path), *steps)
+    except UnicodeDecodeError:
+        scope.complain(f"{display(path)} is not valid UTF-8", *steps)
+    return None
+
+
+def read_mcp(entry: McpEntry, scope: Scope, index: int) -> McpTools:
+    if entry.mcp in scope.servers:
+        scope.servers[entry.mcp].used = True
+    elif entry.mcp:
+        near = hint(entry.mcp, scope.servers, "there are") or "; there are none"
+        scope.complain(f"no server {clip(entry.mcp)} in mcp_servers of this agent or of one"
+                       f" above it{near}", "tools", index, "mcp")  # fmt: skip
+    for key, patterns in (("include", entry.include), ("exclude", entry.exclude)):
+        for place, message in check_patterns(patterns):
+            scope.complain(message, "tools", index, key, place)
+    return McpTools(entry.mcp, entry.include, entry.exclude, entry.prefix)
+
+
+def read_python(
+    entry: PythonEntry, scope: Scope, steps: tuple[str | int, ...]
+) -> PythonTool | None:
+    if not entry.python:
+        return None
+    if not re.fullmatch(BINDING_PATTERN, entry.python):
+        scope.complain(f"expected module:function, got {clip(entry.python)}", *steps)
+        return None
+    try:
+        bound = load_binding(entry.python, scope.document.directory)
+        return python_tool(
+            bound,
+            name=entry.name,
+            description=entry.description,
+            timeout=entry.timeout,
+            binding=entry.python,
+        )
+    except DefinitionError as error:
+        scope.complain(str(error), *steps)
+        return None

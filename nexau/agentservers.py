@@ -1,0 +1,79 @@
+"""What can be wrong with a server of an agent file, beyond the types of its keys."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nexau.definition import HttpServer, Server
+from nexau.forms import INVALID
+from nexau.nearest import hint
+from nexau.paths import is_dir, siblings
+from nexau.placeholders import faults
+from nexau.problems import clip, display
+
+Fault = tuple[tuple[str | int, ...], str]
+"""Steps from the server to the key, and a message."""
+
+_URL = re.compile(r"https?://[^/\s]+\S*")
+
+
+def check_server(
+    server: Server, directory: Path, environ: Mapping[str, str] | None
+) -> Iterator[Fault]:
+    if server.pool.max is not None and server.pool.min > server.pool.max:
+        yield ("pool", "min"), "min is greater than max"
+    if server.cwd is not None:
+        path = directory / server.cwd
+        if not is_dir(path):
+            near = hint(path.name, siblings(path), "there are")
+            yield ("cwd",), f"no directory {display(path)}{near}"
+    for key, text in server.env.items():
+        for message in check_placeholders(text, environ):
+            yield ("env", key), message
+    if isinstance(server, HttpServer):
+        yield from _check_http(server, environ)
+
+
+def _check_http(server: HttpServer, environ: Mapping[str, str] | None) -> Iterator[Fault]:
+    for key, text in server.headers.items():
+        for message in check_placeholders(text, environ):
+            yield ("headers", key), message
+    for message in check_placeholders(server.url, environ):
+        yield ("url",), message
+    if server.url and not server.url.startswith("${") and not _URL.fullmatch(server.url):
+        yield ("url",), f"expected http://... or https://..., got {clip(server.url)}"
+    if server.command is None:
+        for key in ("args", "env", "cwd"):
+            if getattr(server, key):
+                yield (key,), f"{key} is for a server with a command"
+        if "{port}" in server.url:
+            yield ("url",), "{port} is for a server with a command"
+    elif "{port}" in server.url and not any(
+        "{port}" in arg for arg in server.args if arg is not INVALID
+    ):
+        yield ("args",), "the url has {port}, but no item of args tells the server which it is"
+
+
+def check_placeholders(text: object, environ: Mapping[str, str] | None) -> Iterator[str]:
+    if isinstance(text, str):
+        yield from faults(text, environ)
+
+
+def check_patterns(patterns: Sequence[object]) -> Iterator[tuple[int, str]]:
+    """Index and message of what no shell pattern for tool names should be."""
+    for index, pattern in enumerate(patterns):
+        if not isinstance(pattern, str):
+            continue
+        outside = re.sub(r"\[!?[^]]+\]", "", pattern)
+        if not pattern:
+            yield index, "an empty pattern"
+        elif "[" in outside:
+            yield index, f"{clip(pattern)}: a [ without its ]"
+        elif re.search(r"[\s^$()|\\{}+]|\.\*", outside):
+            yield (
+                index,
+                (
+                    f"{clip(pattern)} is no shell pattern for names of tools: * stands for text,"
+                    " ? for one character, [a-z] for one of a range"
+                ),
+            )

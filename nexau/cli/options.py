@@ -1,0 +1,27 @@
+"""Options and arguments that several commands share."""
+
+from typing import Annotated, Literal
+
+import typer
+
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option(envvar="NEXAU_LOG", help="Logs from this level up go to stderr."),
+]
+Backend = Annotated[
+    Literal["uvloop", "asyncio", "trio"],
+    typer.Option(envvar="NEXAU_BACKEND", help="The event loop.", hidden=True),
+]
+Seed = Annotated[int, typer.Option(help="Every rollout's own seed is derived from it.")]
+EmitKind = Literal["trajectories", "steps", "events"]
+Emit = Annotated[
+    EmitKind,
+    typer.Option(help="What a line of stdout is. Trajectories are written the moment they end."),
+]
+Grace = Annotated[
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="After Ctrl-C, what runs may take as long to finish."
+    ),
+]
+AgentFile = Annotated[str, typer.Argument(metavar="AGENT", help="An agent file (YAML).")]

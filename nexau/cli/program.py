@@ -1,0 +1,53 @@
+"""How a command runs: logs, event loop, garbage collector, and errors that become exit codes."""
+
+import gc
+from collections.abc import Awaitable, Callable
+
+import typer
+
+import nexau
+from nexau import logs
+from nexau.actors._backend import run
+from nexau.cli.exits import FAILED, INTERRUPTED, OK, WRONG, say
+
+YOUNG = 50_000
+"""Objects made before the youngest generation is collected; CPython's own 700 costs a busy run
+several percent."""
+
+
+def start(main: Callable[[], Awaitable[int]], *, backend: str, log_level: logs.Level) -> None:
+    """Run `main` and end the command with the exit code that it returns.
+
+    What the user did wrong is said on stderr, without a traceback: a definition or a task file
+    (2), a server that cannot be had or a disk that is full (1). A reader of stdout who has gone
+    is no failure (0). Anything else is a fault of ours and rises.
+    """
+    logs.configure(log_level)
+    tune_gc()
+    try:
+        code = run(main, backend=backend)
+    except* (nexau.DefinitionError, nexau.ToolsUnavailable, OSError, KeyboardInterrupt) as group:
+        code = _told(_first(group))
+    raise typer.Exit(code)
+
+
+def tune_gc() -> None:
+    """For a process that is ours alone: what start-up made is never looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 20, 20)
+
+
+def _told(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return OK
+    say(f"error: {error}")
+    return WRONG if isinstance(error, nexau.DefinitionError) else FAILED
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

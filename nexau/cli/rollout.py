@@ -1,0 +1,172 @@
+"""`nexau rollout`: many tasks, trajectories to stdout the moment they end."""
+
+import os
+import sys
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+import nexau
+from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
+from nexau.cli.interrupts import obey_signals
+from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Seed
+from nexau.cli.program import start
+from nexau.cli.progress import progress_of
+from nexau.cli.report import show_summary
+from nexau.transports.lines import LineWriter, open_lines
+from nexau.transports.scoping import background
+
+if TYPE_CHECKING:
+    from nexau.runs import Run
+
+STDOUT = 1
+
+EPILOG = """
+**Examples**
+
+`nexau rollout agent.yaml tasks.jsonl > trajectories.jsonl`
+
+`nexau rollout agent.yaml tasks.jsonl --repeat 8 --concurrency 512 --summary run.json | jq .status`
+
+`make-tasks | nexau rollout agent.yaml - --emit events`
+
+**Streams.** Tasks are read as they are needed, so a million of them, or an endless pipe, are fine.
+A slow reader of stdout slows the run down; when it goes away, the run ends (exit code 0).
+
+**Ctrl-C** (or SIGTERM) once: no new rollouts, those that run have `--grace` seconds, then they are
+sealed as cancelled. Twice: all are sealed as cancelled at once. The last line is whole either way.
+
+**Exit codes.** 0 every rollout ended, in an answer or at a limit · 1 some failed, or the servers
+could not be started · 2 wrong input · 130 interrupted
+"""
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What was asked for on the command line."""
+
+    agent: str
+    tasks: str
+    concurrency: int
+    repeat: int
+    emit: EmitKind
+    seed: int
+    retries: int
+    limit: int | None
+    grace: float
+    summary: Path | None
+    progress: bool
+
+
+@app.command(epilog=EPILOG)
+def rollout(
+    agent: AgentFile,
+    tasks: Annotated[
+        str,
+        typer.Argument(metavar="TASKS", help="A file of JSON lines, one task each; - is stdin."),
+    ],
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, help="Rollouts at once.")
+    ] = 64,
+    repeat: Annotated[
+        int, typer.Option("--repeat", "-n", min=1, help="Rollouts of each task.")
+    ] = 1,
+    emit: Emit = "trajectories",
+    seed: Seed = 0,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further attempts at a rollout that failed; all are kept.")
+    ] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N tasks.")] = None,
+    grace: Grace = 10.0,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the summary there, as JSON.")
+    ] = None,
+    progress: Annotated[
+        bool,
+        typer.Option("--progress/--no-progress", help="A live bar, where stderr is a terminal."),
+    ] = True,
+    log_level: LogLevel = "warning",
+    backend: Backend = "uvloop",
+) -> None:
+    """Run an agent on many tasks at once; each trajectory is a line of JSON on stdout."""
+    if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
+        stop(f"cannot write {summary}: no such directory, or no permission")
+    request = Request(
+        agent, tasks, concurrency, repeat, emit, seed, retries, limit, grace, summary, progress
+    )
+    start(partial(_rollout, request), backend=backend, log_level=log_level)
+
+
+async def _rollout(request: Request) -> int:
+    agent = nexau.load_agent(request.agent)
+    code = INTERRUPTED
+    async with (
+        obey_signals(request.grace) as interrupts,
+        open_lines(STDOUT) as writer,
+        nexau.open_runtime(seed=request.seed) as runtime,
+        nexau.read_tasks(request.tasks) as tasks,
+        runtime.rollouts(
+            agent,
+            _first(tasks, request.limit),
+            concurrency=request.concurrency,
+            repeat=request.repeat,
+            seed=request.seed,
+            retries=request.retries,
+            sinks=[nexau.LineSink(writer, request.emit)],
+        ) as run,
+    ):
+        interrupts.guard(run)
+        failed = await _follow(request, run, writer)
+        _report(request, run)
+        if not interrupts.count:
+            code = FAILED if failed else OK
+    return code
+
+
+async def _follow(request: Request, run: "Run", writer: LineWriter) -> int:
+    """Waits for the end; how many rollouts failed that somebody could have read of."""
+    failed = 0
+    unread = False
+
+    async def stop_when_unread() -> None:
+        # Otherwise the run would learn of it with its next line, minutes of model time later.
+        nonlocal unread
+        await writer.wait_broken()
+        unread = True
+        run.cancel()
+
+    async with background() as helpers:
+        helpers.start_soon(stop_when_unread)
+        async with _progress(request, run):
+            async for trajectory in run:
+                failed += trajectory.final and trajectory.status == "failed"
+    return 0 if unread else failed
+
+
+def _progress(request: Request, run: "Run") -> AbstractAsyncContextManager[None]:
+    if not (request.progress and sys.stderr.isatty()):
+        return nullcontext()
+    return progress_of(run, tasks=request.tasks, limit=request.limit, repeat=request.repeat)
+
+
+def _report(request: Request, run: "Run") -> None:
+    summary = run.summary()
+    show_summary(summary)
+    if request.summary is not None:
+        encoded = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
+        request.summary.write_bytes(encoded)
+
+
+async def _first(tasks: AsyncIterable[nexau.Task], count: int | None) -> AsyncIterator[nexau.Task]:
+    taken = 0
+    async for task in tasks:
+        yield task
+        taken += 1
+        if taken == count:
+            return

@@ -1,0 +1,117 @@
+"""From a model's configuration to the policy."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nexau.definition import (
+    DefinitionError,
+    ModelConfig,
+    OpenAIModel,
+    PlanModel,
+    ReplayModel,
+    ScriptModel,
+)
+from nexau.models.base import Model
+from nexau.models.openai import OpenAIChat
+from nexau.models.plan import PlanPolicy
+from nexau.models.replay import ReplayPolicy, read_trajectories
+from nexau.models.script import ScriptPolicy, read_script
+from nexau.nearest import nearest
+from nexau.placeholders import expand_env
+from nexau.problems import display
+from nexau.transports.http import HttpClient, public_url
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_KEYS = ("messages", "tools", "stream", "stream_options", "n")
+
+
+def open_model(
+    config: ModelConfig,
+    *,
+    base_dir: Path | None,
+    http: HttpClient,
+    environ: Mapping[str, str] = os.environ,
+) -> Model:
+    """Relative files start at `base_dir`, or at the working directory.
+
+    Raises `DefinitionError` for a variable that is not set and for a file that cannot be used.
+    """
+    match config:
+        case OpenAIModel():
+            return _openai(config, http, environ)
+        case PlanModel():
+            return PlanPolicy(config.latency)
+        case ScriptModel():
+            file = _file(config.file, base_dir)
+            return ScriptPolicy(read_script(file), latency=config.latency, source=display(file))
+        case ReplayModel():
+            file = _file(config.file, base_dir)
+            return ReplayPolicy(
+                read_trajectories(file), latency=config.latency, source=display(file)
+            )
+
+
+def _openai(config: OpenAIModel, http: HttpClient, environ: Mapping[str, str]) -> OpenAIChat:
+    _check_url(config.base_url)
+    for key in _OWN_KEYS:
+        if key in config.extra_body:
+            raise DefinitionError(f"model.extra_body: {key!r} is set by the runtime itself")
+    headers = {
+        name: expand_env(value, environ, f"model.headers.{name}")
+        for name, value in config.headers.items()
+    }
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise DefinitionError(f"model.headers: {name!r} is not a name that a header can have")
+        _check_value(value, f"model.headers.{name}")
+    return OpenAIChat(config, http, key=_key(config.api_key_env, environ), headers=headers)
+
+
+def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
+    if variable is None:
+        return None
+    key = environ.get(variable, "").strip()
+    if not key:
+        state = "is empty" if variable in environ else "is not set"
+        close = nearest(variable, environ)
+        mend = f"; did you mean {close!r}?" if close and close != variable else ""
+        raise DefinitionError(
+            f"model.api_key_env: the environment variable {variable} {state}{mend} "
+            "(null sends no key)"
+        )
+    _check_value(key, f"model.api_key_env: the value of {variable}")
+    return key
+
+
+def _check_value(value: str, where: str) -> None:
+    """The message never holds the value."""
+    if not value.isascii() or not value.isprintable():
+        raise DefinitionError(f"{where} holds a character that no header can carry")
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise DefinitionError(
+            "model.base_url: expected a URL such as http://127.0.0.1:8000/v1, "
+            f"got {public_url(url)}"
+        )
+
+
+def _file(name: str, base_dir: Path | None) -> Path:
+    file = (base_dir or Path()) / Path(name).expanduser()
+    if file.is_file():
+        return file
+    folder = file.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    close = nearest(file.name, names)
+    mend = f"; did you mean {close!r}?" if close else ""
+    raise DefinitionError(f"model.file: {display(file)} does not exist{mend}")

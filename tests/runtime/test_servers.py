@@ -1,0 +1,181 @@
+"""MCP servers under agents: real processes, real failures."""
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import nexau
+from nexau.definition import Agent, HttpServer, McpTools, Pool, StdioServer, Supervision
+from nexau.definition import Backoff as RestartBackoff
+from nexau.servers import ToolsUnavailable
+from nexau.testing import calls, turns
+from nexau.trajectory import Trajectory
+from nexau.transports.protocol import Text
+
+pytestmark = pytest.mark.anyio
+
+SCRIPT = str(Path(__file__).parent / "servers" / "counter.py")
+QUICK = Supervision(backoff=RestartBackoff(min=0.01, max=0.05))
+
+
+def stdio(**options: Any) -> StdioServer:
+    return StdioServer(command="{python}", args=(SCRIPT,), **options)
+
+
+def http(**options: Any) -> HttpServer:
+    return HttpServer(
+        url="http://127.0.0.1:{port}/mcp",
+        command="{python}",
+        args=(SCRIPT, "--port", "{port}"),
+        **options,
+    )
+
+
+def agent(model: Any, server: StdioServer | HttpServer, **rest: Any) -> Agent:
+    tools = rest.pop("tools", (McpTools("counter"),))
+    return Agent(
+        "tester", model, tools=tools, mcp_servers={"counter": server}, supervision=QUICK, **rest
+    )
+
+
+def texts(trajectory: Trajectory) -> list[str]:
+    return [
+        part.text
+        for step in trajectory.steps
+        for result in step.results
+        for part in result.content
+        if isinstance(part, Text)
+    ]
+
+
+COUNT = turns(calls(("increment", {})), calls(("increment", {"by": 2})), "ok")
+
+
+@pytest.mark.parametrize("server", [stdio(), http()], ids=["stdio", "http"])
+async def test_calls_reach_a_shared_session(server: StdioServer | HttpServer) -> None:
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(COUNT, server), "go")
+        assert "counter" in runtime.tree()
+    assert (done.status, texts(done)) == ("completed", ["1", "3"])
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        stdio(sessions="rollout", reset="reset", pool=Pool(max=2)),
+        stdio(sessions="rollout", pool=Pool(max=2)),
+        http(sessions="rollout"),
+    ],
+    ids=["stdio with reset", "stdio anew", "http"],
+)
+async def test_every_rollout_sees_its_own_state(server: StdioServer | HttpServer) -> None:
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(agent(COUNT, server), list("abcdef"), concurrency=4) as run:
+            done = [trajectory async for trajectory in run]
+    assert [texts(t) for t in done] == [["1", "3"]] * 6
+    assert not psutil.Process().children(recursive=True)
+
+
+async def test_a_reset_process_serves_many_rollouts() -> None:
+    who = turns(calls(("pid", {})), "ok")
+    server = stdio(sessions="rollout", reset="reset", pool=Pool(max=1))
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(agent(who, server), list("abc"), concurrency=3) as run:
+            pids = {texts(t)[0] async for t in run}
+    assert len(pids) == 1
+
+
+async def test_a_session_is_opened_anew_after_its_uses() -> None:
+    who = turns(calls(("pid", {})), "ok")
+    server = stdio(sessions="rollout", reset="reset", pool=Pool(max=1, uses=1))
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(agent(who, server), list("ab"), concurrency=1) as run:
+            pids = {texts(t)[0] async for t in run}
+    assert len(pids) == 2
+
+
+@pytest.mark.parametrize("server", [stdio(), http()], ids=["stdio", "http"])
+async def test_a_server_that_dies_is_restarted_and_the_run_goes_on(
+    server: StdioServer | HttpServer,
+) -> None:
+    policy = turns(calls(("die", {})), calls(("increment", {})), "went on")
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(policy, server), "go")
+    assert (done.status, done.answer) == ("completed", "went on")
+    lost, again = (step.results[0] for step in done.steps[:2])
+    assert lost.error_class == "unavailable"
+    assert not again.is_error, texts(done)
+
+
+async def test_a_session_of_ones_own_does_not_come_back_with_other_state() -> None:
+    policy = turns(calls(("die", {})), calls(("increment", {})), "gave up")
+    server = stdio(sessions="rollout", pool=Pool(max=1))
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(agent(policy, server), list("ab"), concurrency=1) as run:
+            done = [t async for t in run]
+    for trajectory in done:
+        classes = [step.results[0].error_class for step in trajectory.steps[:2]]
+        assert classes == ["unavailable", "unavailable"]
+
+
+async def test_a_refusal_and_a_hang_are_observations() -> None:
+    policy = turns(calls(("refuse", {}), ("hang", {})), "ok")
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(policy, stdio(timeout=0.3)), "go")
+    assert [r.error_class for r in done.steps[0].results] == ["tool_error", "timeout"]
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (StdioServer(command="no-such-command-anywhere"), "no-such-command-anywhere"),
+        (StdioServer(command="{python}", args=("-c", "raise SystemExit('no licence')")), "licence"),
+        (HttpServer(url="http://127.0.0.1:9/mcp"), "127.0.0.1:9"),
+        (StdioServer(command="{python}", args=("-c", "input()"), start_timeout=0.2), "0.2 s"),
+    ],
+    ids=["no command", "exits", "refused", "silent"],
+)
+async def test_a_server_that_cannot_be_had_fails_loudly(
+    server: StdioServer | HttpServer, said: str
+) -> None:
+    async with nexau.open_runtime() as runtime:
+        with pytest.raises(ToolsUnavailable, match=said):
+            await runtime.run(agent(COUNT, server), "go")
+    assert not psutil.Process().children(recursive=True)
+
+
+async def test_a_tool_that_the_server_lacks_is_named_with_the_nearest() -> None:
+    wrong = agent(COUNT, stdio(), tools=(McpTools("counter", include=("incremnt",)),))
+    async with nexau.open_runtime() as runtime:
+        with pytest.raises(ToolsUnavailable, match="did you mean 'increment'"):
+            await runtime.run(wrong, "go")
+
+
+async def test_tools_are_chosen_and_renamed() -> None:
+    policy = turns(calls(("a_increment", {})), calls(("c_increment", {})), "ok")
+    chosen = Agent(
+        "tester",
+        policy,
+        tools=(
+            McpTools("a", include=("inc*", "reset"), exclude=("reset",), prefix="a_"),
+            McpTools("b", include=("pid",)),
+            McpTools("c", include=("increment", "pid"), prefix=""),
+        ),
+        mcp_servers={"a": stdio(), "b": stdio(), "c": stdio()},
+    )
+    async with nexau.open_runtime() as runtime:
+        await runtime.run(chosen, "go")
+    names = [spec.name for spec in policy.requests[0].tools]
+    assert names == ["a_increment", "b_pid", "increment", "c_pid"], "only clashes get a prefix"
+
+
+async def test_a_child_uses_its_parents_server() -> None:
+    child = Agent("child", turns(calls(("increment", {})), "1"), tools=(McpTools("counter"),))
+    parent = turns(calls(("child", {"task": "x"})), calls(("increment", {})), "ok")
+    server = stdio(sessions="rollout", pool=Pool(max=1))
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(parent, server, agents=(child,)), "go")
+    assert texts(done) == ["1", "1", "2"], "both levels see the rollout's one session"

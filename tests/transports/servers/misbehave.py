@@ -1,0 +1,363 @@
+"""An MCP server (2025-11-25, stdio, standard library only) that misbehaves in every way.
+
+Each tool is a way to break the protocol during a call; the first argument on the command line is a
+way to break it at the start (see `START`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+CANCELLED = []
+HELD = []
+INBOX = []
+
+
+START = sys.argv[1] if len(sys.argv) > 1 else ""
+
+
+def write(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def send(message) -> None:
+    write(json.dumps(message).encode() + b"\n")
+
+
+def notify(method: str, **params) -> None:
+    send({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def text(said: str):
+    return {"content": [{"type": "text", "text": said}]}
+
+
+def reply(request_id, result) -> None:
+    send({"jsonrpc": "2.0", "id": request_id, "result": result})
+
+
+def receive():
+    """The next message, or None at the end of stdin."""
+    while not INBOX or b"\n" not in INBOX[0]:
+        data = os.read(0, 65_536)
+        if not data:
+            return None
+        INBOX[:] = [b"".join(INBOX) + data]
+    line, _, rest = INBOX[0].partition(b"\n")
+    INBOX[:] = [rest]
+    return json.loads(line)
+
+
+def echo(i, a):
+    reply(i, text(a.get("text", "")))
+
+
+def pid(i, a):
+    reply(i, text(str(os.getpid())))
+
+
+def wrong_id(i, a):
+    reply(i + 100_000, text("for somebody else"))
+
+
+def string_id(i, a):
+    reply(str(i), text("ok"))
+
+
+def float_id(i, a):
+    reply(float(i), text("ok"))
+
+
+def object_id(i, a):
+    reply({"id": i}, text("ok"))
+
+
+def null_id(i, a):
+    send({"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "what?"}})
+
+
+def double(i, a):
+    reply(i, text("first"))
+    reply(i, text("second"))
+
+
+def hold(i, a):
+    HELD.append(i)
+
+
+def release(i, a):
+    """Answer this call first, then those held, latest first, in one write."""
+    ids = [i, *reversed(HELD)]
+    HELD.clear()
+    lines = [{"jsonrpc": "2.0", "id": one, "result": text(f"answer {one - i}")} for one in ids]
+    write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+
+def chatty(i, a):
+    for number in range(20):
+        notify("notifications/message", level="info", data=number)
+    notify("notifications/unheard_of")
+    reply(i, text("ok"))
+
+
+def flood(i, a):
+    line = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}
+    write((json.dumps(line).encode() + b"\n") * 5000)
+    reply(i, text("ok"))
+
+
+def split(i, a):
+    line = json.dumps({"jsonrpc": "2.0", "id": i, "result": text("in pieces")}).encode() + b"\n"
+    for at in range(0, len(line), 7):
+        write(line[at : at + 7])
+        time.sleep(0.001)
+
+
+def garbage(i, a):
+    write(b"Listening on port 3000...\n\n\x1b[31mDEBUG\x1b[0m {not json}\n[1, 2\n\xff\xfe\n")
+    reply(i, text("ok"))
+
+
+def crlf(i, a):
+    line = json.dumps({"jsonrpc": "2.0", "id": i, "result": text("ok")}).encode()
+    write(b"\r\n \r\n" + line + b"\r\n")
+
+
+def batch(i, a):
+    said = {"jsonrpc": "2.0", "method": "notifications/message"}
+    send([said, {"jsonrpc": "2.0", "id": i, "result": text("ok")}])
+
+
+def invalid_utf8(i, a):
+    body = b'{"content":[{"type":"text","text":"caf\xe9"}]}'
+    write(b'{"jsonrpc":"2.0","id":%d,"result":%b}\n' % (i, body))
+
+
+def truncated_json(i, a):
+    write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[\n' % i)
+
+
+def huge(i, a):
+    result = text("x" * a["size"])
+    message = {"result": result, "jsonrpc": "2.0", "id": i} if a.get("id_last") else None
+    send(message or {"jsonrpc": "2.0", "id": i, "result": result})
+
+
+def deep(i, a):
+    write(b'{"jsonrpc":"2.0","id":%d,"result":' % i + b"[" * 100_000 + b"]" * 100_000 + b"}\n")
+
+
+def half_line(i, a):
+    write(b'{"jsonrpc":"2.0","id":%d,"resu' % i)
+    os._exit(0)
+
+
+def whole_line_without_end(i, a):
+    write(json.dumps({"jsonrpc": "2.0", "id": i, "result": text("last words")}).encode())
+    os._exit(0)
+
+
+def crash(i, a):
+    os.write(2, b"Traceback: something terrible\n")
+    os._exit(3)
+
+
+def abort(i, a):
+    os.abort()
+
+
+def close_stdout(i, a):
+    os.close(1)
+
+
+def close_stdin(i, a):
+    os.close(0)
+    time.sleep(60)
+
+
+def silent(i, a):
+    pass
+
+
+def late(i, a):
+    """Answer as soon as the call is cancelled."""
+    while (message := receive()) is not None:
+        if message["method"] == "notifications/cancelled":
+            CANCELLED.append(message["params"]["requestId"])
+            reply(i, text("too late"))
+            return
+
+
+def cancelled(i, a):
+    reply(i, {"content": [], "structuredContent": {"ids": CANCELLED}})
+
+
+def no_content(i, a):
+    reply(i, {"isError": False})
+
+
+def bad_content(i, a):
+    reply(i, {"content": [{"type": "hologram", "data": "..."}]})
+
+
+def content_object(i, a):
+    reply(i, {"content": {"type": "text", "text": "not in a list"}})
+
+
+def result_list(i, a):
+    reply(i, ["result"])
+
+
+def result_null(i, a):
+    reply(i, None)
+
+
+def both(i, a):
+    send({"jsonrpc": "2.0", "id": i, "result": text("yes"), "error": {"code": 1, "message": "no"}})
+
+
+def neither(i, a):
+    send({"jsonrpc": "2.0", "id": i})
+
+
+def bad_error(i, a):
+    send({"jsonrpc": "2.0", "id": i, "error": "no"})
+
+
+def error(i, a):
+    send({"jsonrpc": "2.0", "id": i, "error": {"code": a["code"], "message": "because"}})
+
+
+def no_version(i, a):
+    send({"id": i, "result": text("ok")})
+
+
+def bad_progress(i, a):
+    notify("notifications/progress", progressToken=987_654, progress=1)
+    notify("notifications/progress", progressToken=[], progress="much")
+    notify("notifications/progress", progressToken=i, progress=1, total=2)
+    reply(i, text("ok"))
+
+
+def breaks_schema(i, a):
+    reply(i, text("ok") | {"structuredContent": {"total": "three"}})
+
+
+def ask(i, a):
+    """Ask the client something, and return its answer."""
+    send({"jsonrpc": "2.0", "id": "q1", "method": a["method"], "params": a.get("params", {})})
+    while (message := receive()) is not None:
+        if message.get("id") == "q1":
+            reply(i, {"content": [], "structuredContent": message})
+            return
+
+
+def interrogate(i, a):
+    """A hundred questions at once, and a malformed one."""
+    for number in range(100):
+        send({"jsonrpc": "2.0", "id": f"q{number}", "method": "ping"})
+    send({"jsonrpc": "2.0", "id": "bad", "method": "ping", "params": [1, 2]})
+    answers = {}
+    while len(answers) < 101:
+        message = receive()
+        answers[message["id"]] = "result" if "result" in message else "error"
+    reply(i, {"content": [], "structuredContent": answers})
+
+
+def list_changed(i, a):
+    notify("notifications/tools/list_changed")
+    reply(i, text("ok"))
+
+
+def stderr(i, a):
+    for number in range(2000):
+        os.write(2, b"%04d " % number + b"noise " * 100 + b"\n")
+    reply(i, text("ok"))
+
+
+def grandchild(i, a):
+    """Leave a process behind that holds our pipes open and ignores SIGTERM."""
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-S", "-c", code])
+    reply(i, text(str(child.pid)))
+
+
+def deaf(i, a):
+    """Read nothing for a while."""
+    time.sleep(a["seconds"])
+    reply(i, text("ok"))
+
+
+TOOLS = {
+    name: function
+    for name, function in list(globals().items())
+    if getattr(function, "__code__", None) is not None
+    and function.__code__.co_varnames[:2] == ("i", "a")
+}
+
+
+def listing(cursor):
+    if START == "endless_cursor":
+        return {"tools": [], "nextCursor": "again"}
+    names = sorted(TOOLS)
+    page = int(cursor or 0)
+    tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names[page : page + 20]]
+    for tool in tools:
+        if tool["name"] == "breaks_schema":
+            total = {"total": {"type": "integer"}}
+            tool["outputSchema"] = {"type": "object", "properties": total}
+    more = page + 20 < len(names)
+    return {"tools": tools} | ({"nextCursor": str(page + 20)} if more else {})
+
+
+def handle(message) -> None:
+    method, request_id = message.get("method"), message.get("id")
+    params = message.get("params") or {}
+    if method == "notifications/cancelled":
+        CANCELLED.append(params["requestId"])
+    elif method == "server/discover" and START == "discover_kills":
+        sys.exit(1)
+    elif method == "server/discover" and START == "ignores_discover":
+        pass
+    elif method == "initialize" and START == "nonsense":
+        reply(request_id, 5)
+    elif method == "initialize":
+        version = "1999-01-01" if START == "bad_version" else "2025-11-25"
+        info = {"name": "misbehave", "version": "1"}
+        capabilities = {} if START == "no_tools" else {"tools": {"listChanged": True}}
+        reply(
+            request_id,
+            {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info},
+        )
+    elif method == "tools/list":
+        reply(request_id, listing(params.get("cursor")))
+    elif method == "ping":
+        reply(request_id, {})
+    elif method == "tools/call" and params["name"] in TOOLS:
+        TOOLS[params["name"]](request_id, params.get("arguments") or {})
+    elif request_id is not None:
+        unknown = method == "tools/call"
+        code, said = (-32602, "no such tool") if unknown else (-32601, "no such method")
+        send({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": said}})
+
+
+if __name__ == "__main__":
+    if START == "exits":
+        sys.exit("no API key\n" * 3)
+    if START == "killed":
+        os.kill(os.getpid(), 9)
+    if START == "mute":
+        time.sleep(600)
+    if START == "banner":
+        write(b"Usage: something else entirely\n")
+        time.sleep(600)
+    if START == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while (message := receive()) is not None:
+        handle(message)
+    if START == "stubborn":
+        time.sleep(600)

@@ -1,0 +1,316 @@
+"""A server over stdio that breaks the protocol, one way a test; the session outlives what it can."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from nexau.transports.connection import Connection, StdioTarget, open_connection
+from nexau.transports.protocol import ErrorClass, Progress, Result, Text
+
+pytestmark = pytest.mark.anyio
+
+SERVER = str(Path(__file__).parent / "servers" / "misbehave.py")
+SHORT = 0.3
+"""Seconds until a call that is never answered times out."""
+PATIENT = 20.0
+
+
+def misbehaving(start: str = "", **options: Any) -> AbstractAsyncContextManager[Connection]:
+    target = StdioTarget(sys.executable, ("-I", "-S", SERVER, start))
+    return open_connection(target, name="misbehave", **options)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Connection]:
+    async with misbehaving(max_result_bytes=100_000) as connection:
+        yield connection
+
+
+async def call(server: Connection, name: str, timeout: float = PATIENT, **arguments: Any) -> Result:
+    with anyio.fail_after(PATIENT):
+        return await server.call(name, arguments, call_id="c", timeout=timeout)
+
+
+def words(result: Result) -> str:
+    return "".join(part.text for part in result.content if isinstance(part, Text))
+
+
+async def still_works(server: Connection) -> None:
+    assert words(await call(server, "echo", text="still here")) == "still here"
+
+
+@pytest.mark.parametrize(
+    ("tool", "violations"),
+    [
+        ("string_id", 0),
+        ("float_id", 0),
+        ("chatty", 0),
+        ("split", 0),
+        ("garbage", 4),
+        ("crlf", 0),
+        ("batch", 0),
+        ("no_version", 1),
+        ("bad_progress", 1),
+        ("stderr", 0),
+    ],
+)
+async def test_answers_in_spite_of_it(server: Connection, tool: str, violations: int) -> None:
+    result = await call(server, tool)
+    assert not result.is_error, result
+    assert words(result) in ("ok", "in pieces")
+    assert server.statistics()["violations"] == violations
+    await still_works(server)
+
+
+@pytest.mark.parametrize(
+    ("tool", "error_class"),
+    [
+        ("no_content", "protocol"),
+        ("bad_content", "protocol"),
+        ("content_object", "protocol"),
+        ("result_list", "protocol"),
+        ("result_null", "protocol"),
+        ("both", "protocol"),
+        ("neither", "protocol"),
+        ("bad_error", "protocol"),
+        ("invalid_utf8", "protocol"),
+        ("truncated_json", "protocol"),
+        ("deep", "protocol"),
+        ("breaks_schema", "protocol"),
+        ("not_a_tool", "unknown_tool"),
+    ],
+)
+async def test_fails_the_one_call_at_once(
+    server: Connection, tool: str, error_class: ErrorClass
+) -> None:
+    result = await call(server, tool)
+    assert result.error_class == error_class, result
+    assert result.is_error
+    assert words(result)
+    assert server.statistics()["errors"] == {error_class: 1}
+    await still_works(server)
+
+
+@pytest.mark.parametrize("tool", ["wrong_id", "object_id", "null_id", "silent"])
+async def test_times_out_what_is_never_answered(server: Connection, tool: str) -> None:
+    result = await call(server, tool, timeout=SHORT)
+    assert result.error_class == "timeout"
+    assert server.statistics()["violations"] == (0 if tool == "silent" else 1)
+    await still_works(server)
+
+
+@pytest.mark.parametrize(
+    ("code", "error_class"),
+    [
+        (-32602, "invalid_arguments"),
+        (-32601, "invalid_arguments"),
+        (-32600, "protocol"),
+        (-32603, "tool_error"),
+        (-1, "tool_error"),
+    ],
+)
+async def test_classifies_json_rpc_errors(
+    server: Connection, code: int, error_class: ErrorClass
+) -> None:
+    result = await call(server, "error", code=code)
+    assert (result.error_class, words(result)) == (error_class, "because")
+
+
+async def test_takes_the_first_of_two_answers(server: Connection) -> None:
+    assert words(await call(server, "double")) == "first"
+    await still_works(server)
+    assert server.statistics()["violations"] == 1
+
+
+async def test_matches_answers_that_come_out_of_order(server: Connection) -> None:
+    said: dict[str, str] = {}
+
+    async def one(name: str, key: str) -> None:
+        said[key] = words(await call(server, name))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, "hold", "first")
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(one, "hold", "second")
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(one, "release", "third")
+    assert said == {"first": "answer -2", "second": "answer -1", "third": "answer 0"}
+
+
+@pytest.mark.parametrize("id_last", [False, True])
+async def test_skips_a_line_that_is_too_long(server: Connection, id_last: bool) -> None:
+    result = await call(server, "huge", size=3_000_000, id_last=id_last)
+    assert result.error_class == "too_large"
+    assert "3000" in words(result)
+    await still_works(server)
+
+
+async def test_cuts_a_result_that_is_too_long(server: Connection) -> None:
+    result = await call(server, "huge", size=150_000)
+    assert result.error_class == "too_large"
+    kept, note = result.content
+    assert isinstance(kept, Text)
+    assert isinstance(note, Text)
+    assert kept.text == "x" * 100_000
+    assert "100000 are kept" in note.text
+
+
+async def test_survives_a_flood_of_notifications(server: Connection) -> None:
+    assert words(await call(server, "flood")) == "ok"
+    assert server.statistics()["dropped_notifications"] > 0
+    await still_works(server)
+
+
+async def test_reports_progress_by_the_id_of_the_call(server: Connection) -> None:
+    seen: list[Progress] = []
+    result = await server.call(
+        "bad_progress", {}, call_id="c7", timeout=PATIENT, on_progress=seen.append
+    )
+    assert not result.is_error
+    assert seen == [Progress("c7", 1.0, 2.0)]
+
+
+async def test_keeps_the_end_of_stderr(server: Connection) -> None:
+    await call(server, "stderr")
+    while "1999" not in server.stderr_tail():
+        await anyio.sleep(0.01)
+    assert "0001" not in server.stderr_tail()
+    assert len(server.stderr_tail()) <= 16_400
+
+
+# Cancellation.
+
+
+async def test_tells_the_server_of_a_cancelled_call(server: Connection) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, server, "silent")
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    result = await call(server, "cancelled")
+    assert len(result.structured["ids"]) == 1
+    assert server.statistics()["in_flight"] == 0
+
+
+async def test_tells_the_server_of_a_call_that_timed_out(server: Connection) -> None:
+    await call(server, "silent", timeout=SHORT)
+    result = await call(server, "cancelled")
+    assert len(result.structured["ids"]) == 1
+
+
+async def test_drops_an_answer_that_comes_after_the_cancellation(server: Connection) -> None:
+    result = await call(server, "late", timeout=SHORT)
+    assert result.error_class == "timeout"
+    await still_works(server)
+    assert server.statistics()["late_answers"] == 1
+    assert server.statistics()["violations"] == 0
+
+
+# The server asks.
+
+
+@pytest.mark.parametrize(
+    "method", ["sampling/createMessage", "elicitation/create", "roots/list", "unheard/of"]
+)
+async def test_denies_what_is_not_configured(server: Connection, method: str) -> None:
+    params: dict[str, Any] = {}
+    if method.startswith("sampling"):
+        params = {"messages": [], "maxTokens": 1}
+    elif method.startswith("elicitation"):
+        params = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
+    result = await call(server, "ask", method=method, params=params)
+    assert "error" in result.structured, result
+    await still_works(server)
+
+
+async def test_answers_pings(server: Connection) -> None:
+    result = await call(server, "ask", method="ping")
+    assert result.structured["result"] == {}
+
+
+async def test_answers_every_one_of_many_questions(server: Connection) -> None:
+    result = await call(server, "interrogate")
+    answers = result.structured
+    assert len(answers) == 101
+    assert answers["bad"] == "error"
+    assert sum(answer == "result" for answer in answers.values()) >= 64
+
+
+async def test_hears_that_the_tools_changed(server: Connection) -> None:
+    told = anyio.Event()
+    server.on_tools_changed = told.set
+    await call(server, "list_changed")
+    with anyio.fail_after(PATIENT):
+        await told.wait()
+    assert server.tools_changed
+    await server.refresh()
+    assert not server.tools_changed
+
+
+# The server goes away.
+
+
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        ("half_line", "exited with status 0"),
+        ("crash", "exited with status 3"),
+        ("abort", "was killed by SIGABRT"),
+        ("close_stdout", "closed its stdout"),
+    ],
+)
+async def test_fails_calls_in_flight_when_the_server_goes(
+    server: Connection, tool: str, reason: str
+) -> None:
+    results: list[Result] = []
+
+    async def one(name: str) -> None:
+        results.append(await call(server, name))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, "silent")
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(one, tool)
+        with anyio.fail_after(PATIENT):
+            assert reason in str(await server.wait_closed())
+    assert [result.error_class for result in results] == ["unavailable", "unavailable"]
+    assert not server.alive
+    after = await call(server, "echo", text="?")
+    assert after.error_class == "unavailable"
+    assert reason in words(after)
+
+
+async def test_takes_an_answer_that_lacks_its_line_end(server: Connection) -> None:
+    assert words(await call(server, "whole_line_without_end")) == "last words"
+
+
+async def test_notices_a_server_that_stops_reading(server: Connection) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, server, "close_stdin")
+        with anyio.fail_after(PATIENT):
+            while server.alive:
+                await call(server, "echo", SHORT, text="x" * 10_000)
+        tasks.cancel_scope.cancel()
+    assert "stdin" in str(await server.wait_closed())
+
+
+async def test_bounds_what_waits_for_a_server_that_does_not_read(server: Connection) -> None:
+    results: list[Result] = []
+
+    async def one() -> None:
+        results.append(await call(server, "echo", timeout=SHORT, text="x" * 100_000))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(call, server, "deaf", seconds=60))
+        for _ in range(100):
+            tasks.start_soon(one)
+        while len(results) < 100:
+            await anyio.sleep(0.05)
+        assert server.statistics()["bytes_out"] < 3_000_000
+        tasks.cancel_scope.cancel()
+    assert {result.error_class for result in results} == {"timeout"}
