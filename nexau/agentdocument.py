@@ -27,6 +27,10 @@ class Document:
         line, column = place or self._node.at(trail)
         self._documents.add(Problem(self.label, line, column, show(trail), message))
 
+    def complain_of(self, problem: Problem) -> None:
+        """Of a file that this one names."""
+        self._documents.add(problem)
+
     def has(self, trail: Trail) -> bool:
         """Whether something other than null stands there."""
         found = self._find(trail)
@@ -58,10 +62,11 @@ class Documents:
         self.problems[problem] = None
 
     def sorted(self) -> list[Problem]:
-        """By file, in the order in which files were opened, then by line."""
+        """By file, in the order in which agent files were opened, then by line."""
+        last = len(self._labels)
         return sorted(
             self.problems,
-            key=lambda each: (self._labels.get(each.file, 0), each.line, each.column),
+            key=lambda each: (self._labels.get(each.file, last), each.line, each.column),
         )
 
     def open(self, path: Path) -> Document | None:

@@ -35,9 +35,10 @@ from nexau.definition import (
 from nexau.forms import INVALID
 from nexau.functions import python_tool
 from nexau.models.base import Model
-from nexau.nearest import hint
+from nexau.models.script import read_script
+from nexau.nearest import hint, nearest
 from nexau.paths import is_file, missing
-from nexau.problems import Trail, clip, display
+from nexau.problems import AgentFileError, Trail, clip, cut, display
 from nexau.prompts import compile_prompt
 from nexau.yamlnodes import MAX_BYTES
 
@@ -88,14 +89,7 @@ def read_server(name: str, form: Any, scope: Scope, environ: Environ) -> Server 
 def read_model(form: AgentFile, scope: Scope, environ: Environ) -> ModelConfig | Model | None:
     model = form.model
     if isinstance(model, str):
-        made = model_from_text(model)
-        if made is None:
-            kind = model.partition(":")[0]
-            near = hint(kind, MODEL_KINDS).partition(";")[2] if kind != "openai" else ""
-            wanted = "plan, openai:NAME, script:FILE or replay:FILE"
-            mend = near if "did" in near else f" to name a model, write openai:{clip(model)[1:-1]}"
-            scope.complain(f"unknown model {clip(model)}; expected {wanted};{mend}", "model")
-        model = made
+        model = _named_model(model, scope)
     elif model is None and not scope.gives("model"):
         if scope.model is None and scope.levels == 0:
             scope.complain("missing key 'model': only a sub-agent has one to inherit")
@@ -107,10 +101,39 @@ def read_model(form: AgentFile, scope: Scope, environ: Environ) -> ModelConfig |
     if isinstance(model, ScriptModel | ReplayModel) and model.file:
         steps = ("model",) if isinstance(form.model, str) else ("model", "file")
         path = scope.resolve(model.file)
-        if not is_file(path):
-            scope.complain(missing(path), *steps)
+        _check_turns(model, path, scope, steps)
         return msgspec.structs.replace(model, file=str(path))
     return model
+
+
+def _named_model(text: str, scope: Scope) -> ModelConfig | None:
+    model = model_from_text(text)
+    if model is None:
+        kind = text.partition(":")[0]
+        close = nearest(kind, MODEL_KINDS)
+        mend = f"to name a model, write openai:{cut(text, 60)}"
+        if close is not None:
+            mend = f"{kind} what?" if close == kind else f"did you mean {close!r}?"
+        wanted = "plan, openai:NAME, script:FILE or replay:FILE"
+        scope.complain(f"unknown model {clip(text)}; expected {wanted}; {mend}", "model")
+    return model
+
+
+def _check_turns(
+    model: ScriptModel | ReplayModel, path: Path, scope: Scope, steps: tuple[str, ...]
+) -> None:
+    """A recording may be as large as a run: only that it is there is looked at."""
+    if not is_file(path):
+        scope.complain(missing(path), *steps)
+        return
+    try:
+        if isinstance(model, ScriptModel):
+            read_script(path)
+    except AgentFileError as error:
+        for problem in error.problems:
+            scope.document.complain_of(problem)
+    except DefinitionError as error:
+        scope.complain(str(error), *steps)
 
 
 def read_prompt(form: AgentFile, scope: Scope) -> Prompt:

@@ -42,6 +42,7 @@ def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.envir
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
         structlog.processors.StackInfoRenderer(),
+        *([] if level == "debug" else [_without_traceback]),
         structlog.processors.format_exc_info,
         Redactor(environ),
     ]
@@ -65,6 +66,20 @@ def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.envir
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+_OUTSIDE = frozenset({"ConnectionFailed", "ProcessError", "SessionLost", "ToolsUnavailable"})
+"""Errors that are no fault of a program's, and whose text says all. By name, because importing
+them takes most of a second."""
+
+
+def _without_traceback(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    info = event.get("exc_info")
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException) and type(error).__name__ in _OUTSIDE:
+        del event["exc_info"]
+        event["error"] = str(error)
+    return event
 
 
 class Redactor:

@@ -10,7 +10,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     """The valid name that `name` most likely stands for; None when none is alike."""
     valid = list(names)
     folded = {candidate.casefold(): candidate for candidate in valid}
-    close = get_close_matches(name.casefold()[:200], folded, n=1, cutoff=0.6)
+    close = get_close_matches(name.casefold()[:200], folded, n=1, cutoff=0.65)
     return folded[close[0]] if close else None
 
 

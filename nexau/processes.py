@@ -4,10 +4,9 @@ import anyio
 
 from nexau.actors import Actor
 from nexau.sessions import SessionLost
-from nexau.transports.process import open_process
+from nexau.transports.process import ProcessError, describe_exit, open_process
 
 READY_POLL = 0.02
-READY_SECONDS = 60.0
 
 
 class ProcessActor(Actor):
@@ -24,6 +23,7 @@ class ProcessActor(Actor):
         env: dict[str, str],
         cwd: str | None,
         port: int,
+        start_timeout: float,
     ) -> None:
         self.name = name
         self.command = command
@@ -31,23 +31,32 @@ class ProcessActor(Actor):
         self.env = env
         self.cwd = cwd
         self.port = port
+        self.start_timeout = start_timeout
         self._gone: str | None = None
 
     async def started(self) -> None:
         self.context.start_soon(self._hold, name="process")
-        with anyio.fail_after(READY_SECONDS):
+        with anyio.move_on_after(self.start_timeout):
             # A port has no event to wait for.
             while self._gone is None and not await self._listens():  # noqa: ASYNC110
                 await anyio.sleep(READY_POLL)
+            if self._gone is None:
+                return
+        late = f"nothing listens on its port after {self.start_timeout:g} s"
+        raise SessionLost(self._gone or f"server {self.name!r}: {late}")
 
     async def _hold(self) -> None:
         try:
-            async with open_process(self.command, self.args, env=self.env, cwd=self.cwd) as process:
-                code = await process.wait()
-                tail = process.stderr_tail()
-                raise SessionLost(f"server {self.name!r} exited with code {code}: {tail}")
-        finally:
-            self._gone = "gone"
+            async with open_process(
+                self.command, self.args, env=self.env, cwd=self.cwd, pipes=False
+            ) as process:
+                returncode = await process.wait()
+                self._gone = (
+                    f"server {self.name!r} {describe_exit(returncode)}: {process.stderr_tail()}"
+                )
+        except ProcessError as error:
+            self._gone = f"server {self.name!r}: {error}"
+        raise SessionLost(self._gone)
 
     async def _listens(self) -> bool:
         try:

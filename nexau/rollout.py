@@ -138,7 +138,9 @@ class Slot(Actor):
     async def _play(self, scope: Scope) -> None:
         prepared = self.host.prepared
         budget = Budget(prepared.limits)
-        ref = self.context.spawn(lambda: AgentActor(prepared, scope, budget), name="root")
+        # The agent of an attempt that was cut off may not be gone yet.
+        name = "root" if not self.context.children else None
+        ref = self.context.spawn(lambda: AgentActor(prepared, scope, budget), name)
         call = Call(
             "root", prepared.name, {"task": scope.task.input}, prepared.limits, budget.deadline
         )

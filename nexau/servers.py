@@ -1,24 +1,27 @@
 """MCP servers of a runtime: started, supervised, and lent to rollouts as sessions."""
 
-import os
 import random
-import socket
-import sys
 from collections import deque
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 
-from nexau.actors import ActorRef, Backoff, ChildSpec, Down, SupervisorRef, SupervisorSpec
+from nexau.actors import (
+    ActorRef,
+    ActorStopped,
+    Backoff,
+    ChildSpec,
+    Down,
+    SupervisorRef,
+    SupervisorSpec,
+)
+from nexau.boundary import describe
 from nexau.definition import Server, StdioServer, Supervision
 from nexau.group import Group
-from nexau.placeholders import expand_env
-from nexau.processes import ProcessActor
 from nexau.sessions import Link, McpTool, Session, SessionActor, Target
-from nexau.transports.connection import HttpTarget, StdioTarget
+from nexau.targets import locate
 from nexau.transports.http import HttpClient
 from nexau.transports.protocol import ToolSpec
 
@@ -44,7 +47,8 @@ class Servers(Group):
             return
         pool = self.pools.pop(message.ref.path, None)
         if pool is not None:
-            pool.fail(f"server {pool.name!r} is down for good: {message.reason}")
+            why = describe(_root_cause(message.reason)) if message.reason else "it was stopped"
+            pool.fail(f"server {pool.name!r} is down for good: {why}")
 
     def add(self, pool: "ServerPool") -> SupervisorRef:
         spec = pool.supervision
@@ -102,10 +106,13 @@ class ServerPool:
         """
         self._servers = servers
         self._supervisor = servers.add(self)
-        process = self._locate()
+        self._target, process = locate(self.name, self.config, self._base)
         if process is not None:
             spec = ChildSpec("process", process, restart="permanent", shutdown=10.0)
-            await self._supervisor.start_child(spec).ready()
+            try:
+                await self._supervisor.start_child(spec).ready()
+            except ActorStopped as error:
+                raise ToolsUnavailable(describe(_root_cause(error.reason or error))) from None
         if self.config.sessions == "shared":
             session, _ = await self._start("session", lasting=True)
             self._shared = session
@@ -255,47 +262,9 @@ class ServerPool:
             log.warning("reset failed; the session is closed", server=self.name, reset=reset)
         return not result.is_error
 
-    def _locate(self) -> Callable[[], ProcessActor] | None:
-        """Fixes the target; for a server that the runtime runs over HTTP, also its process."""
-        config = self.config
-        base = str(self._base) if self._base is not None else None
-        env = self._expanded(config.env, "env")
-        if isinstance(config, StdioServer):
-            self._target = StdioTarget(
-                _python(config.command), config.args, env, _under(base, config.cwd)
-            )
-            return None
-        port = str(_free_port()) if config.command is not None else ""
-        url = expand_env(config.url, os.environ, f"{self.name}.url").replace("{port}", port)
-        listen = config.sessions == "shared"
-        self._target = HttpTarget(url, self._expanded(config.headers, "headers"), listen)
-        if config.command is None:
-            return None
-        command = _python(config.command)
-        args = tuple(arg.replace("{port}", port) for arg in config.args)
-        cwd = _under(base, config.cwd)
-        return lambda: ProcessActor(self.name, command, args, env, cwd, int(port))
 
-    def _expanded(self, values: Mapping[str, str], key: str) -> dict[str, str]:
-        return {
-            name: expand_env(value, os.environ, f"{self.name}.{key}.{name}")
-            for name, value in values.items()
-        }
-
-
-def _python(command: str) -> str:
-    """`{python}` is the interpreter that runs this."""
-    return command.replace("{python}", sys.executable)
-
-
-def _under(base: str | None, cwd: str | None) -> str | None:
-    if cwd is None:
-        return base
-    return str(Path(base) / cwd) if base is not None else cwd
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _root_cause(error: BaseException) -> BaseException:
+    """What made a supervisor give up."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -50,9 +50,11 @@ class Link:
 
     async def wait(self) -> Connection | None:
         """The live connection, as soon as there is one; None once it has failed for good."""
-        while self.connection is None and self.failed is None:
+        while self.failed is None:
+            if self.connection is not None and self.connection.alive:
+                return self.connection
             await self._changed.wait()
-        return self.connection
+        return None
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
@@ -125,7 +127,8 @@ class McpTool(Actor):
         timeout = self.timeout
         if message.deadline is not None:
             timeout = min(timeout, max(0.0, message.deadline - anyio.current_time()))
-        if connection is None:
+        if connection is None or not connection.alive:
+            connection = None
             with anyio.move_on_after(timeout):
                 connection = await self.link.wait()
             if connection is None:

@@ -23,13 +23,15 @@ class Summary(Struct, frozen=True):
     limits: dict[str, int]
     """Rollouts that a limit ended, by limit."""
     steps: int
+    """Model turns, of sub-agents too."""
     calls: int
+    """Calls of tools; calls of sub-agents are `delegations`."""
+    delegations: int
     seconds: float
     rollouts_per_second: float
     steps_per_second: float
     calls_per_second: float
     tool_latency: Percentiles
-    """Calls of tools; sub-agents are not tools here."""
     own_time_per_step: Percentiles
     """The runtime's own time in a step."""
     loop_lag: Percentiles
@@ -46,6 +48,7 @@ class Tally:
         self.rollouts = 0
         self.steps = 0
         self.calls = 0
+        self.delegations = 0
         self.by_status: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.error_classes: Counter[str] = Counter()
@@ -65,9 +68,11 @@ class Tally:
         for step in trajectory.steps:
             self.own_time.add(step.timing.own)
             for result in step.results:
-                self.calls += 1
                 if result.agent is None:
+                    self.calls += 1
                     self.tool_latency.add(result.seconds)
+                else:
+                    self.delegations += 1
                 if result.error_class is not None:
                     self.error_classes[result.error_class] += 1
         self.usage += trajectory.usage
@@ -82,6 +87,7 @@ class Tally:
             limits=dict(self.limits),
             steps=self.steps,
             calls=self.calls,
+            delegations=self.delegations,
             seconds=seconds,
             rollouts_per_second=self.rollouts * rate,
             steps_per_second=self.steps * rate,

@@ -103,6 +103,8 @@ class Connection:
         self.on_tools_changed: Callable[[], None] | None = None
         self.server_info: Implementation | None = None
         self.protocol_version = ""
+        self.session: ClientSession
+        """The official session, for all that is not a tool call."""
         self._rpc = rpc
         self._channel = channel
         self._process = process
@@ -191,6 +193,7 @@ class Connection:
 
         Raises MCPError, ValidationError, ConnectionFailed.
         """
+        self.session = session
         self.protocol_version = session.protocol_version or ""
         self.server_info = session.server_info
         modern = is_modern(session.protocol_version)

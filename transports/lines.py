@@ -93,6 +93,11 @@ class LineWriter:
         """
         await self._ended.wait()
 
+    @property
+    def broken(self) -> bool:
+        """Whether the reader has gone or writing has failed."""
+        return self._error is not None
+
     def statistics(self) -> LineStatistics:
         return LineStatistics(
             lines=self._count,

@@ -180,8 +180,8 @@ async def open_process(
     """Run a child while the block lasts.
 
     With `pipes`, its stdin is `stdin_fd` (non-blocking) and its stdout goes to `on_stdout`;
-    without, stdin is empty and stdout is kept with stderr. `env` is added to the variables in `INHERITED`.
-    `grace` is in seconds. Raises ProcessError.
+    without, stdin is empty and stdout is kept with stderr. `env` is added to the variables that
+    `INHERITED` names. `grace` is in seconds. Raises ProcessError.
     """
     popen = _spawn(command, args, env or {}, cwd, pipes=pipes)
     process = Process(popen)

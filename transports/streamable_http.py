@@ -189,16 +189,16 @@ class StreamableHttp:
         status = response.status
         shown = (body or b"")[:_SHOWN].decode(errors="replace")
         if self.session_id is not None and _session_is_gone(status, shown):
-            self._end(f"the server no longer knows the session (HTTP {status})")
+            reason = f"the server no longer knows the session (HTTP {status})"
+            self._reason = reason
+            self._over.set()
+            if pending is not None:
+                pending.resolve(Lost("closed", reason))
         if pending is None:
             return
         if body is not None and _media_type(response) == "application/json":
             self._rpc.receive_error(body, pending)
         pending.resolve(Lost("broken", f"HTTP {status}: {shown}".rstrip(": ")))
-
-    def _end(self, reason: str) -> None:
-        self._reason = reason
-        self._over.set()
 
     async def _read(self, pending: Pending, response: HttpResponse) -> EventParser | None:
         """The answer. Returns the parser of a stream that ended before it. Raises HttpError."""

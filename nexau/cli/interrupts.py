@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from nexau.cli.exits import say
+from nexau.cli.pull import Pull
 from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 STOP_SECONDS = 10.0
-"""What a second signal leaves for children to be gone and lines to be written."""
+"""For children to be gone and lines to be written, once nothing runs any more."""
 
 
 class Interrupts:
@@ -29,10 +30,13 @@ class Interrupts:
         self._scope = scope
         self._grace = grace
         self._run: Run | None = None
+        self._pull: Pull | None = None
 
-    def guard(self, run: "Run") -> None:
-        """From now on a signal drains `run`; before, it ended the program."""
-        self._run = run
+    def guard(self, run: "Run", pull: Pull | None = None) -> None:
+        """From now on a signal drains `run`, which takes its tasks from `pull`; before, it ended
+        the program.
+        """
+        self._run, self._pull = run, pull
 
     async def _watch(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*SIGNALS) as signals:
@@ -46,13 +50,19 @@ class Interrupts:
             self._scope.cancel()
         elif self.count == 1:
             self._drain(self._run)
+            self._end_in(self._grace + STOP_SECONDS)
         else:
             say("stopping at once")
             self._run.cancel()
-            # A server that will not go, or a reader that does not read, cannot hold it up.
-            self._scope.deadline = anyio.current_time() + STOP_SECONDS
+            self._end_in(STOP_SECONDS)
+
+    def _end_in(self, seconds: float) -> None:
+        # A server that will not go, or a reader that does not read, cannot hold it up for ever.
+        self._scope.deadline = anyio.current_time() + seconds
 
     def _drain(self, run: "Run") -> None:
+        if self._pull is not None:
+            self._pull.stop()
         running = run.statistics()["running"]
         say(
             f"stopping: no new rollouts; the {running} that run have {self._grace:g} s to finish "

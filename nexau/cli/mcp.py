@@ -139,7 +139,7 @@ async def _call(found: Found, tool: str, arguments: dict[str, Any]) -> int:
             timeout = found.config.timeout
             result = await session.call(tool, arguments, call_id="cli", timeout=timeout)
         code = _show(result)
-    return code
+    return code  # noqa: RET504 - a signal may end the block early
 
 
 def _show(result: Result) -> int:

@@ -1,6 +1,7 @@
 """How a command runs: logs, event loop, garbage collector, and errors that become exit codes."""
 
 import gc
+import signal
 from collections.abc import Awaitable, Callable
 
 import typer
@@ -28,6 +29,8 @@ def start(main: Callable[[], Awaitable[int]], *, backend: str, log_level: logs.L
         code = run(main, backend=backend)
     except* (nexau.DefinitionError, nexau.ToolsUnavailable, OSError, KeyboardInterrupt) as group:
         code = _told(_first(group))
+    # One Ctrl-C too many must not change the exit code of what is over.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise typer.Exit(code)
 
 
@@ -43,7 +46,9 @@ def _told(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return OK
-    say(f"error: {error}")
+    text = str(error)
+    # Problems of a file, one a line, begin with its name, where an editor looks for it.
+    say(f"error:\n{text}" if "\n" in text else f"error: {text}")
     return WRONG if isinstance(error, nexau.DefinitionError) else FAILED
 
 

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,16 +13,18 @@ import typer
 
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
-from nexau.cli.interrupts import obey_signals
+from nexau.cli.interrupts import Interrupts, obey_signals
 from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Seed
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
+from nexau.cli.pull import Pull
 from nexau.cli.report import show_summary
 from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
     from nexau.runs import Run
+    from nexau.summary import Summary
 
 STDOUT = 1
 
@@ -62,6 +64,17 @@ class Request(msgspec.Struct, frozen=True):
     grace: float
     summary: Path | None
     progress: bool
+
+
+class Outcome:
+    """What has become of the run so far."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        """Rollouts whose last attempt failed."""
+        self.unread = False
+        """Whether stdout's reader went away."""
+        self.summary: Summary | None = None
 
 
 @app.command(epilog=EPILOG)
@@ -105,48 +118,57 @@ def rollout(
 
 async def _rollout(request: Request) -> int:
     agent = nexau.load_agent(request.agent)
-    code = INTERRUPTED
+    outcome = Outcome()
+    async with obey_signals(request.grace) as interrupts:
+        try:
+            await _follow(request, agent, interrupts, outcome)
+        finally:
+            # After the last line, so that the two do not mix on a terminal.
+            _report(request, outcome)
+    if interrupts.count:
+        return INTERRUPTED
+    return FAILED if outcome.failed and not outcome.unread else OK
+
+
+async def _follow(
+    request: Request, agent: nexau.Agent, interrupts: Interrupts, outcome: Outcome
+) -> None:
     async with (
-        obey_signals(request.grace) as interrupts,
         open_lines(STDOUT) as writer,
         nexau.open_runtime(seed=request.seed) as runtime,
         nexau.read_tasks(request.tasks) as tasks,
-        runtime.rollouts(
+    ):
+        pull = Pull(tasks, request.limit)
+        async with runtime.rollouts(
             agent,
-            _first(tasks, request.limit),
+            pull,
             concurrency=request.concurrency,
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
             sinks=[nexau.LineSink(writer, request.emit)],
-        ) as run,
-    ):
-        interrupts.guard(run)
-        failed = await _follow(request, run, writer)
-        _report(request, run)
-        if not interrupts.count:
-            code = FAILED if failed else OK
-    return code
+        ) as run:
+            interrupts.guard(run, pull)
+            async with _ended_by(writer, run, pull), _progress(request, run):
+                async for trajectory in run:
+                    outcome.failed += trajectory.final and trajectory.status == "failed"
+            outcome.unread = writer.broken
+            outcome.summary = run.summary()
 
 
-async def _follow(request: Request, run: "Run", writer: LineWriter) -> int:
-    """Waits for the end; how many rollouts failed that somebody could have read of."""
-    failed = 0
-    unread = False
+@asynccontextmanager
+async def _ended_by(writer: LineWriter, run: "Run", pull: Pull) -> AsyncIterator[None]:
+    """Ends the run when nobody reads its output any more."""
 
-    async def stop_when_unread() -> None:
+    async def watch() -> None:
         # Otherwise the run would learn of it with its next line, minutes of model time later.
-        nonlocal unread
         await writer.wait_broken()
-        unread = True
+        pull.stop()
         run.cancel()
 
     async with background() as helpers:
-        helpers.start_soon(stop_when_unread)
-        async with _progress(request, run):
-            async for trajectory in run:
-                failed += trajectory.final and trajectory.status == "failed"
-    return 0 if unread else failed
+        helpers.start_soon(watch)
+        yield
 
 
 def _progress(request: Request, run: "Run") -> AbstractAsyncContextManager[None]:
@@ -155,18 +177,10 @@ def _progress(request: Request, run: "Run") -> AbstractAsyncContextManager[None]
     return progress_of(run, tasks=request.tasks, limit=request.limit, repeat=request.repeat)
 
 
-def _report(request: Request, run: "Run") -> None:
-    summary = run.summary()
-    show_summary(summary)
+def _report(request: Request, outcome: Outcome) -> None:
+    if outcome.summary is None:
+        return
+    show_summary(outcome.summary)
     if request.summary is not None:
-        encoded = msgspec.json.format(msgspec.json.encode(summary)) + b"\n"
+        encoded = msgspec.json.format(msgspec.json.encode(outcome.summary)) + b"\n"
         request.summary.write_bytes(encoded)
-
-
-async def _first(tasks: AsyncIterable[nexau.Task], count: int | None) -> AsyncIterator[nexau.Task]:
-    taken = 0
-    async for task in tasks:
-        yield task
-        taken += 1
-        if taken == count:
-            return

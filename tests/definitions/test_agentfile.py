@@ -154,10 +154,14 @@ def test_unset_variables_are_found_by_check_only(folder: Path) -> None:
     found = [str(each) for each in check_agent(folder, environ={"TOKE": "x"})]
     assert found == [
         "lead.yaml:10:13: model.headers.X-Team: the environment variable TEAM is not set",
-        "lead.yaml:27:11: mcp_servers.notes.env.TOKEN: the environment variable TOKEN is not set;"
-        " did you mean 'TOKE'?",
-        "lead.yaml:37:15: mcp_servers.web.headers.Authorization: the environment variable TOKEN is"
-        " not set; did you mean 'TOKE'?",
+        (
+            "lead.yaml:27:11: mcp_servers.notes.env.TOKEN: the environment variable TOKEN is not"
+            " set; did you mean 'TOKE'?"
+        ),
+        (
+            "lead.yaml:37:15: mcp_servers.web.headers.Authorization: the environment variable"
+            " TOKEN is not set; did you mean 'TOKE'?"
+        ),
     ]
     load_agent(folder)
 

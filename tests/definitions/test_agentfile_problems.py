@@ -23,15 +23,18 @@ def problems(path: Path) -> list[str]:
 
 CASES: dict[str, tuple[str, str]] = {
     # name: (file, the only problem)
-    "unknown key": (HEAD + "tols: []", "a.yaml:3:1: tols: unknown key 'tols'; did you mean 'tools'?"),
+    "unknown key": (
+        HEAD + "tols: []",
+        "a.yaml:3:1: tols: unknown key 'tols'; did you mean 'tools'?",
+    ),
     "unknown key, case": (
         HEAD + "Limits: {}",
         "a.yaml:3:1: Limits: unknown key 'Limits'; did you mean 'limits'?",
     ),
     "unknown key, nothing near": (
         HEAD + "limits: {zzz: 1}",
-        "a.yaml:3:10: limits.zzz: unknown key 'zzz'; valid keys: cost, depth, parallel_calls,"
-        " seconds, steps, tokens",
+        ("a.yaml:3:10: limits.zzz: unknown key 'zzz'; valid keys: cost, depth, parallel_calls,"
+        " seconds, steps, tokens"),
     ),
     "missing name": ("model: plan", "a.yaml:1:1: missing key 'name'"),
     "missing model": (
@@ -90,13 +93,13 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "bad name": (
         "name: my agent\nmodel: plan",
-        "a.yaml:1:1: name: expected a letter or _, then up to 63 of A-Z a-z 0-9 _ -,"
-        " got the text 'my agent'",
+        ("a.yaml:1:1: name: expected a letter or _, then up to 63 of A-Z a-z 0-9 _ -,"
+        " got the text 'my agent'"),
     ),
     "bad restart": (
         HEAD + "supervision: {restart: allways}",
-        "a.yaml:3:15: supervision.restart: unknown value 'allways'; one of: permanent, temporary,"
-        " transient",
+        ("a.yaml:3:15: supervision.restart: unknown value 'allways'; one of: permanent, temporary,"
+        " transient"),
     ),
     "backoff turned round": (
         HEAD + "supervision: {backoff: {min: 20}}",
@@ -104,13 +107,13 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "unknown model": (
         "name: a\nmodel: gpt-5",
-        "a.yaml:2:1: model: unknown model 'gpt-5'; expected plan, openai:NAME, script:FILE or"
-        " replay:FILE; to name a model, write openai:gpt-5",
+        ("a.yaml:2:1: model: unknown model 'gpt-5'; expected plan, openai:NAME, script:FILE or"
+        " replay:FILE; to name a model, write openai:gpt-5"),
     ),
     "misspelt model": (
         "name: a\nmodel: opnai:x",
-        "a.yaml:2:1: model: unknown model 'opnai:x'; expected plan, openai:NAME, script:FILE or"
-        " replay:FILE; did you mean 'openai'?",
+        ("a.yaml:2:1: model: unknown model 'opnai:x'; expected plan, openai:NAME, script:FILE or"
+        " replay:FILE; did you mean 'openai'?"),
     ),
     "unknown kind": (
         "name: a\nmodel: {kind: opnai}",
@@ -128,6 +131,10 @@ CASES: dict[str, tuple[str, str]] = {
         "name: a\nmodel: script:tuns.yaml",
         "a.yaml:2:1: model: no file tuns.yaml; did you mean 'turns.yaml'?",
     ),
+    "bad script": (
+        "name: a\nmodel: script:bad.turns.yaml",
+        "bad.turns.yaml:1:4: [0].contnt: unknown key 'contnt'; did you mean 'content'?",
+    ),
     "missing prompt": (
         HEAD + "system_prompt: {file: promt.md}",
         "a.yaml:3:17: system_prompt.file: no file promt.md; did you mean 'prompt.md'?",
@@ -138,8 +145,8 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "bad template": (
         HEAD + "system_prompt: 'a {% if %}'",
-        "a.yaml:3:1: system_prompt: the system prompt, line 1: Expected an expression, got 'end of"
-        " statement block'",
+        ("a.yaml:3:1: system_prompt: the system prompt, line 1: Expected an expression, got 'end of"
+        " statement block'"),
     ),
     "bad template file": (
         HEAD + "system_prompt: {file: bad.md}",
@@ -147,14 +154,14 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "unknown server": (
         HEAD + "mcp_servers: {notes: {command: x}}\ntools: [{mcp: notes}, {mcp: note}]",
-        "a.yaml:4:24: tools[1].mcp: no server 'note' in mcp_servers of this agent or of one above"
-        " it; did you mean 'notes'?",
+        ("a.yaml:4:24: tools[1].mcp: no server 'note' in mcp_servers of this agent or of one above"
+        " it; did you mean 'notes'?"),
     ),
     "server of a sibling": (
         HEAD + "agents: [{name: b, mcp_servers: {s: {command: x}}, tools: [{mcp: s}]},"
         " {name: c, tools: [{mcp: s}]}]",
-        "a.yaml:3:91: agents[1].tools[0].mcp: no server 's' in mcp_servers of this agent or of one"
-        " above it; there are none",
+        ("a.yaml:3:91: agents[1].tools[0].mcp: no server 's' in mcp_servers of this agent or of one"
+        " above it; there are none"),
     ),
     "unused server": (
         HEAD + "mcp_servers: {s: {command: x}}",
@@ -162,13 +169,13 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "server of no kind": (
         HEAD + "mcp_servers: {s: {comand: x}}\ntools: [{mcp: s}]",
-        "a.yaml:3:15: mcp_servers.s: expected a mapping with `command` or `url`; did you mean"
-        " 'command'?",
+        ("a.yaml:3:15: mcp_servers.s: expected a mapping with `command` or `url`; did you mean"
+        " 'command'?"),
     ),
     "server by a bad name": (
         HEAD + "mcp_servers: {my server: {command: x}}\ntools: [{mcp: my server}]",
-        "a.yaml:3:15: mcp_servers['my server']: expected a name of a letter or _, then up to 63 of"
-        " A-Z a-z 0-9 _ -, got 'my server'",
+        ("a.yaml:3:15: mcp_servers['my server']: expected a name of a letter or _, then up to 63 of"
+        " A-Z a-z 0-9 _ -, got 'my server'"),
     ),
     "no such cwd": (
         HEAD + "mcp_servers: {s: {command: x, cwd: foldr}}\ntools: [{mcp: s}]",
@@ -180,8 +187,8 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "port that nobody hears of": (
         HEAD + "mcp_servers: {s: {url: 'http://h:{port}/', command: x}}\ntools: [{mcp: s}]",
-        "a.yaml:3:15: mcp_servers.s.args: the url has {port}, but no item of args tells the server"
-        " which it is",
+        ("a.yaml:3:15: mcp_servers.s.args: the url has {port}, but no item of args tells the server"
+        " which it is"),
     ),
     "scheme": (
         HEAD + "mcp_servers: {s: {url: 'ws://h/'}}\ntools: [{mcp: s}]",
@@ -197,13 +204,13 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "malformed placeholder": (
         HEAD + "mcp_servers: {s: {url: 'http://${'}}\ntools: [{mcp: s}]",
-        "a.yaml:3:19: mcp_servers.s.url: malformed placeholder: expected ${NAME}, or $${ for a"
-        " literal ${",
+        ("a.yaml:3:19: mcp_servers.s.url: malformed placeholder: expected ${NAME}, or $${ for a"
+        " literal ${"),
     ),
     "regular expression": (
         HEAD + "mcp_servers: {s: {command: x}}\ntools: [{mcp: s, include: ['get_.*']}]",
-        "a.yaml:4:28: tools[0].include[0]: 'get_.*' is no shell pattern for names of tools: * stands"
-        " for text, ? for one character, [a-z] for one of a range",
+        ("a.yaml:4:28: tools[0].include[0]: 'get_.*' is no shell pattern for names of tools: *"
+        " stands for text, ? for one character, [a-z] for one of a range"),
     ),
     "open bracket": (
         HEAD + "mcp_servers: {s: {command: x}}\ntools: [{mcp: s, exclude: ['a[b']}]",
@@ -269,10 +276,11 @@ CASES: dict[str, tuple[str, str]] = {
     "number as key": (HEAD + "3: x", "a.yaml:3:1: a key must be text; put it in quotes"),
     "tag": (
         HEAD + "description: !!python/name:os.system x",
-        "a.yaml:3:14: description: the tag 'tag:yaml.org,2002:python/name:os.system' is not allowed",
+        "a.yaml:3:14: description: the tag 'tag:yaml.org,2002:python/name:os.system' is not"
+        " allowed",
     ),
-    "tab": (HEAD + "limits:\n\tsteps: 1", "a.yaml:4:1: not valid YAML: a tab; YAML is indented with"
-            " spaces"),
+    "tab": (HEAD + "limits:\n\tsteps: 1", ("a.yaml:4:1: not valid YAML: a tab; YAML is indented"
+            " with spaces")),
     "second document": (HEAD + "---\n", "a.yaml:3:1: a second document; a file holds one"),
     "empty": ("# nothing\n", "a.yaml: the file is empty"),
     "list": ("[]", "a.yaml:1:1: expected a mapping with `name`, got a list"),
@@ -296,6 +304,7 @@ def folder(write: Write) -> Write:
     write("latin.md", b"\xe9")
     write("bad.md", "a\n{% fi %}\n")
     write("turns.yaml", "[]")
+    write("bad.turns.yaml", "- {contnt: x}")
     write("child.yaml", "name: child\n")
     write("folder/x", "")
     return write
@@ -329,13 +338,20 @@ def test_a_problem_in_a_child_names_the_childs_file(write: Write) -> None:
     assert problems(path) == [
         "a.yaml:4:15: mcp_servers.t: no agent uses this server",
         "sub/b.yaml:2:17: system_prompt.file: no file sub/x.md; there are: b.yaml",
-        "sub/b.yaml:3:10: tools[0].mcp: no server 's' in mcp_servers of this agent or of one above"
-        " it; there are: t",
+        (
+            "sub/b.yaml:3:10: tools[0].mcp: no server 's' in mcp_servers of this agent or of one"
+            " above it; there are: t"
+        ),
     ]
 
 
 def test_servers_are_not_called_unused_where_a_user_could_not_be_read(write: Write) -> None:
-    for users in ("tools: [{mpc: s}]", "agents: [gone.yaml]", "tools: {mcp: s}", "tools: [{mcp: 3}]"):
+    for users in (
+        "tools: [{mpc: s}]",
+        "agents: [gone.yaml]",
+        "tools: {mcp: s}",
+        "tools: [{mcp: 3}]",
+    ):
         path = write("a.yaml", HEAD + "mcp_servers: {s: {command: x}}\n" + users)
         assert not any("no agent uses" in each for each in problems(path))
         assert len(problems(path)) == 1

@@ -33,8 +33,8 @@ scalars = (
     | st.integers(-(2**70), 2**70)
     | st.floats()
     | st.text(max_size=8)
-    | st.sampled_from(["plan", "openai:x", "script:", "${X}", "{{ x }}", "{% if %}", "a", "b", "a.yaml",
-                       "tools:f", "*", "[", "~nobody", "..", "\0", "permanent", "http://x/{port}"])
+    | st.sampled_from(["plan", "openai:x", "script:", "${X}", "{{ x }}", "{% if %}", "a", "b",
+                       "a.yaml", "tools:f", "*", "[", "~nobody", "..", "\0", "permanent", "http://x/{port}"])
 )  # fmt: skip
 values = st.recursive(
     scalars,
@@ -58,11 +58,11 @@ def folder() -> Any:
 def read(path: Path) -> list[str]:
     found = [str(each) for each in check_agent(path, environ={})]
     assert len(set(found)) == len(found)
-    try:
+    if check_agent(path, environ=None):
+        with pytest.raises(AgentFileError):
+            load_agent(path)
+    else:
         load_agent(path)
-    except AgentFileError as error:
-        assert error.problems
-        assert found
     return found
 
 
@@ -119,7 +119,10 @@ servers = st.fixed_dictionaries(
 
 @st.composite
 def valid_agents(draw: st.DrawFn, depth: int = 2) -> dict[str, Any]:
-    agent: dict[str, Any] = {"name": draw(names), "model": draw(st.sampled_from(["plan", "openai:x"]))}
+    agent: dict[str, Any] = {
+        "name": draw(names),
+        "model": draw(st.sampled_from(["plan", "openai:x"])),
+    }
     if draw(st.booleans()):
         agent["description"] = draw(texts)
         agent["system_prompt"] = draw(texts)
@@ -129,7 +132,9 @@ def valid_agents(draw: st.DrawFn, depth: int = 2) -> dict[str, Any]:
         agent["tools"] = [{"mcp": name, "prefix": draw(st.just("") | names)}
                           for name in agent["mcp_servers"]]  # fmt: skip
     if depth and draw(st.booleans()):
-        children = st.lists(valid_agents(depth - 1), max_size=2, unique_by=lambda each: each["name"])
+        children = st.lists(
+            valid_agents(depth - 1), max_size=2, unique_by=lambda each: each["name"]
+        )
         agent["agents"] = draw(children)
     return agent
 

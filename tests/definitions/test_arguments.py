@@ -1,6 +1,7 @@
 """What a model is told of arguments that do not fit."""
 
 import math
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -118,32 +119,39 @@ def test_equal_schemas_share_one_validator() -> None:
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    caches: list[OrderedDict[Any, Any]] = [OrderedDict(), OrderedDict()]
     monkeypatch.setattr("nexau.arguments._CACHED", 8)
-    for n in range(5_000):
+    monkeypatch.setattr("nexau.arguments._by_text", caches[0])
+    monkeypatch.setattr("nexau.arguments._by_identity", caches[1])
+    for n in range(100):
         schema = {"properties": {"n": {"const": n}}}
         assert validate(schema, {"n": n}) is None
         assert validate(schema, {"n": n + 1}) is not None
-    from nexau import arguments  # noqa: PLC0415 - its state is looked at
-
-    assert len(arguments._by_text) <= 5_000
+    assert [len(cache) for cache in caches] == [8, 8]
 
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
+keywords = st.sampled_from(
+    ["type", "properties", "items", "$ref", "anyOf", "enum", "required", "not", "$defs", "pattern"]
+)
 
 
-@given(arguments=json_values | st.dictionaries(st.sampled_from([*SCHEMA["properties"]]), json_values))
+@given(
+    arguments=json_values | st.dictionaries(st.sampled_from([*SCHEMA["properties"]]), json_values)
+)
 @settings(max_examples=150, deadline=None)
 def test_any_arguments(arguments: Any) -> None:
     text = validate(SCHEMA, arguments)
     assert text is None or text.strip()
 
 
-@given(schema=st.dictionaries(st.sampled_from(["type", "properties", "items", "$ref", "anyOf", "enum",
-                                               "required", "not", "$defs", "pattern"]), json_values))  # fmt: skip
+@given(schema=st.dictionaries(keywords, json_values))
 @settings(max_examples=150, deadline=None)
 def test_any_schema(schema: dict[str, Any]) -> None:
     try:

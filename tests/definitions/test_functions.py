@@ -232,8 +232,12 @@ def bad_type(code: Callable[[], int]) -> None: ...
 def bad_missing(a: int, b) -> None: ...  # type: ignore[no-untyped-def]
 def bad_generator(a: int) -> Iterator[int]:
     yield a
+
+
 async def bad_stream(a: int) -> AsyncIterator[int]:
     yield a
+
+
 def bad_pattern(a: Annotated[str, msgspec.Meta(pattern="(?P<x>a)(?P=x)")]) -> None: ...  # fmt: skip
 
 
@@ -242,7 +246,10 @@ def bad_pattern(a: Annotated[str, msgspec.Meta(pattern="(?P<x>a)(?P=x)")]) -> No
     [
         (bad_star, r":bad_star: \*names: a tool's arguments have known names"),
         (bad_stars, r":bad_stars: \*\*names: a tool's"),
-        (bad_hint, r":bad_hint: a type hint names 'Unseen', which the running module does not have"),
+        (
+            bad_hint,
+            r":bad_hint: a type hint names 'Unseen', which the running module does not have",
+        ),
         (bad_type, r":bad_type: the parameter 'code': its type hint makes no JSON Schema"),
         (bad_missing, r":bad_missing: the parameter 'b' has no type hint"),
         (bad_generator, r":bad_generator is a generator"),

@@ -85,7 +85,10 @@ def test_the_sandbox(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "ranges"),
+        (
+            "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+            "ranges",
+        ),
         ("{{ range(10**30) }}", "OverflowError"),
         ("{% for i in range(900000) %}xxxxxxxx{% endfor %}", "longer than 4,000,000 characters"),
         ("{{ 'x' * 10000000000 }}", "a repetition that is too long"),

@@ -1,5 +1,6 @@
 """Streams of tasks: from files, pipes and iterables, cut short or not."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -97,7 +98,9 @@ async def test_empty_files(write: Write) -> None:
 
 async def test_no_such_file(write: Write) -> None:
     write("tasks.jsonl", "")
-    with pytest.raises(DefinitionError, match=r"no file task\.jsonl; did you mean 'tasks\.jsonl'\?"):
+    with pytest.raises(
+        DefinitionError, match=r"no file task\.jsonl; did you mean 'tasks\.jsonl'\?"
+    ):
         read_tasks("task.jsonl")
     with pytest.raises(DefinitionError, match="is a directory"):
         read_tasks(Path())
@@ -120,10 +123,8 @@ def pipe() -> Iterator[tuple[str, int]]:
     read, write = os.pipe()
     yield f"/dev/fd/{read}", write
     for descriptor in (read, write):
-        try:
+        with contextlib.suppress(OSError):
             os.close(descriptor)
-        except OSError:
-            pass
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
@@ -310,9 +311,13 @@ def test_no_source(source: Any) -> None:
         read_tasks(source)
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir())) if Path("/dev/fd").exists() else 0
+
+
 async def test_descriptors_are_closed(write: Write) -> None:
     path = write("t.jsonl", b'"x"\n' * 10_000)
-    before = len(os.listdir("/dev/fd")) if Path("/dev/fd").exists() else 0  # noqa: PTH208
+    before = open_descriptors()
     for _ in range(3):
         await collect(path)
         stream = read_tasks(path)
@@ -321,12 +326,13 @@ async def test_descriptors_are_closed(write: Write) -> None:
         dropped = read_tasks(path)
         await anext(dropped)
         del dropped
-    after = len(os.listdir("/dev/fd")) if Path("/dev/fd").exists() else 0  # noqa: PTH208
-    assert after == before
+    assert open_descriptors() == before
 
 
 lines = st.lists(
-    st.sampled_from([b'"a"', b'{"input":"b"}', b"", b"  ", b'{"input":"c","id":"i"}', b'"\xc3\xa9"']),
+    st.sampled_from(
+        [b'"a"', b'{"input":"b"}', b"", b"  ", b'{"input":"c","id":"i"}', b'"\xc3\xa9"']
+    ),
     max_size=12,
 )
 

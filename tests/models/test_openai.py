@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from trio.testing import MockClock
 
 from nexau.definition import OpenAIModel, Price
 from nexau.models.base import (
@@ -360,3 +361,30 @@ async def test_a_wrong_key(start_fake: Callable[..., Any]) -> None:
         async with chat(url) as model:
             with pytest.raises(ModelError, match="answered 401: wrong key"):
                 await model.turn(ask())
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": MockClock(autojump_threshold=0)})], ids=["virtual time"]
+)
+async def test_backoff_in_virtual_time(played_http: Any) -> None:
+    class Half(random.Random):
+        def random(self) -> float:
+            return 0.5
+
+    def model(*answers: Any) -> OpenAIChat:
+        return OpenAIChat(
+            OpenAIModel("m", "http://h", None, retries=9), played_http(*answers), chance=Half()
+        )
+
+    failed = (500, {}, b"")
+    started = anyio.current_time()
+    turn = await model(*[failed] * 9, (200, {}, COMPLETION)).turn(ask())
+    # 0.5 s doubles up to 30 s, half of each
+    assert turn.queue == 0.5 * sum(min(30.0, 0.5 * 2**n) for n in range(9))
+    assert anyio.current_time() - started == pytest.approx(turn.queue)
+    started = anyio.current_time()
+    turn = await model((429, {"retry-after": "20"}, b""), (200, {}, COMPLETION)).turn(ask())
+    assert turn.queue == 20.5
+    with pytest.raises(ModelError, match="past the deadline"):
+        await model(*[failed] * 9).turn(ask(deadline=anyio.current_time() + 10))
+    assert anyio.current_time() - started < 20.5 + 10

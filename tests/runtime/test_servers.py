@@ -9,10 +9,11 @@ import pytest
 import nexau
 from nexau.definition import Agent, HttpServer, McpTools, Pool, StdioServer, Supervision
 from nexau.definition import Backoff as RestartBackoff
+from nexau.models.base import ModelRequest, ToolMessage, Turn
 from nexau.servers import ToolsUnavailable
-from nexau.testing import calls, turns
+from nexau.testing import FunctionPolicy, calls, turns
 from nexau.trajectory import Trajectory
-from nexau.transports.protocol import Text
+from nexau.transports.protocol import Limits, Text
 
 pytestmark = pytest.mark.anyio
 
@@ -101,13 +102,19 @@ async def test_a_session_is_opened_anew_after_its_uses() -> None:
 async def test_a_server_that_dies_is_restarted_and_the_run_goes_on(
     server: StdioServer | HttpServer,
 ) -> None:
-    policy = turns(calls(("die", {})), calls(("increment", {})), "went on")
+    def play(request: ModelRequest) -> Turn:
+        if request.turn == 0:
+            return calls(("die", {}))
+        seen = request.messages[-1]
+        assert isinstance(seen, ToolMessage)
+        return calls(("increment", {})) if seen.is_error else Turn(content="went on")
+
+    limits = Limits(steps=20)
     async with nexau.open_runtime() as runtime:
-        done = await runtime.run(agent(policy, server), "go")
+        done = await runtime.run(agent(FunctionPolicy(play), server, limits=limits), "go")
     assert (done.status, done.answer) == ("completed", "went on")
-    lost, again = (step.results[0] for step in done.steps[:2])
-    assert lost.error_class == "unavailable"
-    assert not again.is_error, texts(done)
+    assert done.steps[0].results[0].error_class == "unavailable"
+    assert texts(done)[-1] == "1", "the state of a dead process is gone"
 
 
 async def test_a_session_of_ones_own_does_not_come_back_with_other_state() -> None:
@@ -124,7 +131,7 @@ async def test_a_session_of_ones_own_does_not_come_back_with_other_state() -> No
 async def test_a_refusal_and_a_hang_are_observations() -> None:
     policy = turns(calls(("refuse", {}), ("hang", {})), "ok")
     async with nexau.open_runtime() as runtime:
-        done = await runtime.run(agent(policy, stdio(timeout=0.3)), "go")
+        done = await runtime.run(agent(policy, stdio(timeout=2.0)), "go")
     assert [r.error_class for r in done.steps[0].results] == ["tool_error", "timeout"]
 
 
@@ -134,7 +141,12 @@ async def test_a_refusal_and_a_hang_are_observations() -> None:
         (StdioServer(command="no-such-command-anywhere"), "no-such-command-anywhere"),
         (StdioServer(command="{python}", args=("-c", "raise SystemExit('no licence')")), "licence"),
         (HttpServer(url="http://127.0.0.1:9/mcp"), "127.0.0.1:9"),
-        (StdioServer(command="{python}", args=("-c", "input()"), start_timeout=0.2), "0.2 s"),
+        (
+            StdioServer(
+                command="{python}", args=("-c", "import time; time.sleep(60)"), start_timeout=0.2
+            ),
+            "0.2 s",
+        ),
     ],
     ids=["no command", "exits", "refused", "silent"],
 )

@@ -1,6 +1,5 @@
-"""A session from its opening to its close, with servers of the official SDK and with broken ones."""
+"""A session from its opening to its close, with the official SDK's server and with broken ones."""
 
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -55,6 +54,10 @@ async def server() -> AsyncIterator[Connection]:
 
 async def call(server: Connection, name: str, **arguments: Any) -> Result:
     return await server.call(name, arguments, call_id="c", timeout=PATIENT)
+
+
+def descriptors() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def children() -> set[int]:
@@ -137,7 +140,7 @@ async def test_hears_of_new_tools(server: Connection) -> None:
 
 
 async def test_answers_a_server_that_asks_in_between() -> None:
-    async def elicit(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    async def elicit(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         return ElicitResult(action="accept", content={"name": "Ada"})
 
     async with sdk(handlers=Handlers(elicitation=elicit)) as server:
@@ -282,9 +285,9 @@ async def test_a_hundred_sessions_leave_nothing_open() -> None:
             assert (await call(server, "echo", text="hi")).content == (Text("hi"),)
 
     await one()
-    before = len(os.listdir("/dev/fd")), children()
+    before = descriptors(), children()
     for _ in range(5):
         async with anyio.create_task_group() as tasks:
             for _ in range(20):
                 tasks.start_soon(one)
-    assert (len(os.listdir("/dev/fd")), children()) == before
+    assert (descriptors(), children()) == before

@@ -1,4 +1,4 @@
-"""A server over stdio that breaks the protocol, one way a test; the session outlives what it can."""
+"""A server over stdio that breaks the protocol, one way a test."""
 
 import sys
 from collections.abc import AsyncIterator

@@ -263,7 +263,7 @@ def interrogate(i, a):
     send({"jsonrpc": "2.0", "id": "bad", "method": "ping", "params": [1, 2]})
     answers = {}
     while len(answers) < 101:
-        message = receive()
+        message = receive() or sys.exit()
         answers[message["id"]] = "result" if "result" in message else "error"
     reply(i, {"content": [], "structuredContent": answers})
 

@@ -1,12 +1,14 @@
 """A server of the official SDK (2.x), with a tool for each thing that a client must cope with.
 
-`sdk_server.py stdio` or `sdk_server.py http PORT [json|sse]`.
+`sdk_server.py stdio` or `sdk_server.py http PORT [json|sse] [legacy]`, where `legacy` knows
+nothing of 2026-07-28.
 """
 
 import sys
 from typing import Annotated, Any
 
 import anyio
+import uvicorn
 from mcp.server.mcpserver import Context, Elicit, Image, MCPServer, Resolve
 from mcp_types import (
     AudioContent,
@@ -18,6 +20,8 @@ from mcp_types import (
     ToolAnnotations,
 )
 from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 server = MCPServer("sdk-server", version="1.2.3", log_level="WARNING")
 
@@ -91,7 +95,10 @@ def region(where: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Regio
 async def grow(ctx: Context[Any]) -> str:
     """Add a tool and say so."""
     server.add_tool(lambda: "new", name="new", description="New.")
-    await ctx.notify_tools_changed()
+    if ctx.protocol_version == "2026-07-28":
+        await ctx.notify_tools_changed()
+    else:
+        await ctx.session.send_tool_list_changed()
     return "grown"
 
 
@@ -109,12 +116,27 @@ async def greet(who: Annotated[Name, Resolve(ask_name)]) -> str:
     return f"Hello, {who.name}"
 
 
+class Legacy:
+    """Refuses what came with 2026-07-28, as older servers do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (b"mcp-method", b"server/discover") in scope.get("headers", ()):
+            await PlainTextResponse("Bad Request: no session", 400)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
 def main() -> None:
     if sys.argv[1] == "stdio":
         server.run("stdio")
     else:
-        as_json = sys.argv[3:] == ["json"]
-        server.run("streamable-http", port=int(sys.argv[2]), json_response=as_json)
+        app = server.streamable_http_app(json_response="json" in sys.argv)
+        if "legacy" in sys.argv:
+            app.add_middleware(Legacy)
+        uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+"""Where a server of an agent file is to be found: placeholders filled in, paths resolved."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nexau.definition import HttpServer, Server, StdioServer
+from nexau.placeholders import expand_env
+from nexau.processes import ProcessActor
+from nexau.sessions import Target
+from nexau.transports.connection import HttpTarget, StdioTarget
+
+
+def locate(
+    name: str, config: Server, base: Path | None
+) -> tuple[Target, Callable[[], ProcessActor] | None]:
+    """The target of a server, and the actor that runs its process where the runtime is to do so.
+
+    Relative directories start at `base`, which is also the working directory unless `cwd` says
+    otherwise. Raises `DefinitionError` for an environment variable that is not set.
+    """
+    env = _expanded(config.env, f"{name}.env")
+    if isinstance(config, StdioServer):
+        return StdioTarget(_python(config.command), config.args, env, _cwd(config, base)), None
+    port = _free_port() if config.command is not None else 0
+    url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
+    listen = config.sessions == "shared"
+    target = HttpTarget(url, _expanded(config.headers, f"{name}.headers"), listen)
+    if config.command is None:
+        return target, None
+    command, cwd = _python(config.command), _cwd(config, base)
+    args = tuple(arg.replace("{port}", str(port)) for arg in config.args)
+    timeout = config.start_timeout
+    return target, lambda: ProcessActor(name, command, args, env, cwd, port, timeout)
+
+
+def _expanded(values: Mapping[str, str], where: str) -> dict[str, str]:
+    return {key: expand_env(text, os.environ, f"{where}.{key}") for key, text in values.items()}
+
+
+def _python(command: str) -> str:
+    """`{python}` is the interpreter that runs this."""
+    return command.replace("{python}", sys.executable)
+
+
+def _cwd(config: StdioServer | HttpServer, base: Path | None) -> str | None:
+    if config.cwd is None:
+        return str(base) if base is not None else None
+    return str(base / config.cwd) if base is not None else config.cwd
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
