@@ -268,9 +268,10 @@ class AgentActor(Actor):
         limit = None
         if hit is not None:
             limit = hit.limit if hit.owner == self.path else f"{hit.owner}: {hit.limit}"
-        self.timing = self.scope.recorder.finished(
+        ended = self.scope.recorder.finished(
             self.path, outcome.status, outcome.answer, limit, outcome.error, self.usage
         )
+        self.timing = ended.timing
 
     def _result(self, call_id: str, outcome: Outcome) -> Result:
         error_class: ErrorClass | None = None

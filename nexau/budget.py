@@ -74,8 +74,9 @@ class Budget:
             or (parent is not None and parent.metered)
         )
         self._freed: anyio.Event | None = None
-        self.deadline = parent.deadline if parent is not None else None
-        self.deadline_owner = parent.deadline_owner if parent is not None else self
+        self.deadline: float | None = parent.deadline if parent is not None else None
+        """Seconds on the event loop's clock."""
+        self.deadline_owner: Budget = parent.deadline_owner if parent is not None else self
         if limits.seconds is not None:
             mine = anyio.current_time() + limits.seconds
             if self.deadline is None or mine < self.deadline:

@@ -18,7 +18,7 @@ from nexau.trajectory import (
     Status,
     Step,
 )
-from nexau.transports.protocol import Timing, Usage
+from nexau.transports.protocol import Usage
 
 _EPOCH = time.time() - time.perf_counter()
 
@@ -115,9 +115,7 @@ class Recorder:
         limit: str | None,
         error: RolloutError | None,
         usage: Usage,
-    ) -> Timing:
-        """Returns where the agent's own time went."""
-        timing = self._fold.timing(agent)
+    ) -> Finished:
         event = Finished(
             self.rollout,
             self._seq,
@@ -128,12 +126,12 @@ class Recorder:
             limit,
             error,
             usage,
-            timing,
+            self._fold.timing(agent),
         )
         if agent == "root":
             self.ended = event
         self._emit(event)
-        return timing
+        return event
 
     def _emit(self, event: Event) -> None:
         self._seq += 1

@@ -157,9 +157,7 @@ class Slot(Actor):
             return Finished(
                 ended.rollout, ended.seq, ended.at, "root", status, ended.answer, None, error
             )
-        recorder.finished("root", status, None, None, error, Usage())
-        assert recorder.ended is not None
-        return recorder.ended
+        return recorder.finished("root", status, None, None, error, Usage())
 
 
 def _crashed(error: Exception) -> RolloutError:

@@ -197,7 +197,7 @@ class Run:
                     await self._out.send(item)
                 except anyio.BrokenResourceError:
                     self._abandoned = True
-        elif kind == "events":
+        elif not isinstance(item, Step):
             await self._hub.publish(item)
 
     def slot_done(self) -> None:

@@ -37,27 +37,31 @@ def bench(
     """List the questions that benchmarks answer, or run one."""
     questions = _questions()
     if question is None:
-        show([{"question": name, "asks": _summary(file)} for name, file in questions.items()])
+        show([{"benchmark": name, "question": asked} for name, asked in questions.items()])
         return
     if question not in questions:
         stop(f"no benchmark {question!r}{hint(question, questions, 'there are')}")
+    # bench/ is a package beside nexau's folder; the question keeps the working directory.
+    paths = (str(_root()), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    command = [sys.executable, "-m", f"bench.{question}", *(arguments or ())]
     sys.stdout.flush()
-    command = [sys.executable, str(questions[question]), *(arguments or ())]
     os.execv(sys.executable, command)
 
 
-def _questions() -> dict[str, Path]:
-    folder = Path(nexau.__file__).resolve().parent.parent / "bench"
+def _root() -> Path:
+    return Path(nexau.__file__).resolve().parent.parent
+
+
+def _questions() -> dict[str, str]:
+    """Names and questions. A benchmark is a program whose first line asks something."""
+    folder = _root() / "bench"
     if not folder.is_dir():
         stop(f"there is no {folder}: benchmarks come with a checkout of the project, not the wheel")
-    files = sorted(folder.glob("*.py"))
-    return {f.stem: f for f in files if not f.stem.startswith("_") and _is_program(f)}
-
-
-def _is_program(file: Path) -> bool:
-    return "__main__" in file.read_text(encoding="utf-8")
-
-
-def _summary(file: Path) -> str:
-    documentation = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return documentation.partition("\n")[0]
+    found = {}
+    for file in sorted(folder.glob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        if "?" in first and "__main__" in text:
+            found[file.stem] = first
+    return found

@@ -23,7 +23,8 @@ def watched() -> bool:
 def plain(text: str, style: str = "") -> Text:
     """Text from outside, with the control characters that would command the terminal shown as ?."""
     clean = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
-    return Text(clean, style)
+    # Styled as a span: a style of the whole would spread to what is appended.
+    return Text().append(clean, style or None)
 
 
 def shortened(text: str, lines: int = 6, characters: int = 600) -> str:
