@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
 
+from bench import procstat
 from bench.cases import Case
 from bench.registry import Contender
 from bench.servers import Server, command, http_server
@@ -30,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
 """Seconds that a measurement may take beyond what was asked for and its rollouts need."""
 TAIL = 2000
-"""Characters of a failed contender's stderr that are kept."""
+"""Bytes of a failed contender's stderr that are kept."""
 
 
 class Plan(Struct, frozen=True):
@@ -229,37 +230,50 @@ def duration(case: Case, seconds: float) -> float:
 
 
 def _ask(arguments: Sequence[str], patience: float) -> dict[str, Any] | str:
-    """The JSON line that a contender prints, or what is wrong with it."""
-    process = subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    try:
-        out, err = process.communicate(timeout=patience)
-    except BaseException as error:
-        # With its servers, where it did not give them groups of their own.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        _, err = process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
+    """The JSON line that a contender prints, or what is wrong with it.
+
+    Its output goes to files: a server that outlives it would keep a pipe open, and us waiting.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        try:
+            code: int | None = process.wait(patience)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if process.returncode is None:
+                _kill_tree(process)
+        if code is None:
             return f"no result within {patience:.0f} s: {_tail(err)}"
-        raise
-    if process.returncode != 0:
-        return f"exit code {process.returncode}: {_tail(err)}"
-    try:
-        answer = json.loads(out)
-    except ValueError:
-        return f"no JSON line, but {out[:200]!r}"
-    return answer if isinstance(answer, dict) else f"no JSON object, but {out[:200]!r}"
+        if code != 0:
+            return f"exit code {code}: {_tail(err)}"
+        out.seek(0)
+        try:
+            answer = json.loads(out.read())
+        except ValueError as error:
+            return f"what it printed is no JSON: {error}"
+        return answer if isinstance(answer, dict) else "what it printed is no JSON object"
 
 
-def _tail(stderr: bytes) -> str:
-    return stderr.decode(errors="replace")[-TAIL:].strip()
+def _kill_tree(process: "subprocess.Popen[bytes]") -> None:
+    """With the servers below it, which may lead groups of their own."""
+    for pid in [*procstat.descendants(process.pid), process.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+    return file.read().decode(errors="replace").strip()
 
 
 def cells(plan: Plan, samples: Sequence[Sample]) -> list[Cell]:

@@ -70,12 +70,7 @@ class Server(asyncio.Protocol):
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
-        self.transport: asyncio.Transport
         self.rest = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
 
     def reply(self, request: Request, send: Send) -> None:
         if self.latency and request.method == "tools/call":
@@ -110,12 +105,18 @@ class StdioServer(Server):
         while data:  # stdout blocks, which is what a pipe that nobody reads should do
             data = data[os.write(1, data) :]
 
-    def eof_received(self) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         asyncio.get_running_loop().stop()
 
 
 class HttpServer(Server):
     """HTTP/1.1 with bodies of a known length, keep-alive; answers in JSON."""
+
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.rest += data

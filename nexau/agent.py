@@ -5,10 +5,10 @@ tools and share of the limits.
 """
 
 from collections import deque
-from collections.abc import Awaitable
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded
@@ -212,7 +212,7 @@ class AgentActor(Actor):
         recorder.returned(self.path, seen, ended)
         if recorder.pending:
             await self.scope.flush()
-        if result.usage is not _NOTHING:
+        if child is not None:
             self.usage += result.usage
         return ToolMessage(call.id, result.content, result.is_error, result.structured)
 
@@ -233,7 +233,10 @@ class AgentActor(Actor):
         tool = prepared.tools.get(call.name)
         if tool is None:
             return failure(call.id, "unknown_tool", self._unknown(call.name))
-        return await _guarded_ask(tool.send(self.scope, message), call)
+        return await guarded(
+            tool.send(self.scope, message),
+            lambda error: failure(call.id, "crashed", describe(error)),
+        )
 
     async def _delegate(self, call: Call, path: str) -> Result:
         hit = self.budget.may_descend()
@@ -295,13 +298,6 @@ class AgentActor(Actor):
         )
 
 
-_NOTHING = Result("", ()).usage
-
-
-async def _guarded_ask(work: Awaitable[Result], call: ToolCall) -> Result:
-    return await guarded(work, lambda error: failure(call.id, "crashed", describe(error)))
-
-
 def _bound(hit: LimitReached) -> str:
     return f"the limit of {hit.bound:g} {hit.limit} of {hit.owner} is reached"
 
@@ -328,4 +324,4 @@ def _with_distinct_ids(turn: Turn) -> Turn:
             fresh = f"{fresh}~{index}"
         taken.add(fresh)
         calls.append(ToolCall(fresh, call.name, call.arguments, call.malformed))
-    return Turn(**{f: getattr(turn, f) for f in turn.__struct_fields__} | {"calls": tuple(calls)})
+    return replace(turn, calls=tuple(calls))

@@ -342,6 +342,6 @@ async def _listen(
 ) -> None:
     """Hear from now on when the tools change."""
     if not is_modern(session.protocol_version):
-        channel.listen()
+        await channel.listen()
     elif announces_tools(session):
         await tasks.start(subscribe, session, connection.changed)

@@ -50,7 +50,7 @@ class Stdio:
         self._lines.finish()
         return self._text
 
-    def listen(self) -> None:
+    async def listen(self) -> None:
         """Nothing to do: what the server sends unasked comes with the rest."""
 
     async def exchange(

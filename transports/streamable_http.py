@@ -38,6 +38,8 @@ _RESUME_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _LINGER = 0.02
 """Seconds that an event stream may go on after its answer before its connection is given up."""
+_OPENING = 0.5
+"""Seconds for the server to open a stream of what it sends unasked, before calls begin."""
 _FAREWELL = 2.0
 """Seconds for telling the server that the session is over, or a call cancelled."""
 _REFUSALS_RETRIED = (429, 503)
@@ -78,10 +80,16 @@ class StreamableHttp:
         self._tasks = None
         return self._reason
 
-    def listen(self) -> None:
-        """Hold a GET stream open for what the server sends unasked, where it keeps a session."""
+    async def listen(self) -> None:
+        """Hold a GET stream open for what the server sends unasked, where it keeps a session.
+
+        Returns when the stream is open, or will not be soon.
+        """
         if self._tasks is not None and self.session_id is not None:
-            self._tasks.start_soon(self._listen)
+            opened = anyio.Event()
+            self._tasks.start_soon(self._listen, opened)
+            with anyio.move_on_after(_OPENING):
+                await opened.wait()
 
     async def end_session(self) -> None:
         """Tell the server that the session is over, if it keeps one. Never raises."""
@@ -289,7 +297,12 @@ class StreamableHttp:
             if status in (400, 404, 405):
                 failures = _RETRIES + 1
 
-    async def _get(self, pending: Pending | None, parser: EventParser) -> int:
+    async def _get(
+        self,
+        pending: Pending | None,
+        parser: EventParser,
+        opened: anyio.Event | None = None,
+    ) -> int:
         """One GET stream, until its end. Returns its status; 0 when there was none."""
         headers = self._headers(None)
         del headers["content-type"]
@@ -298,6 +311,8 @@ class StreamableHttp:
             headers[_LAST_EVENT_ID] = parser.last_id
         try:
             async with self._http.request("GET", self._url, headers=headers) as response:
+                if opened is not None:
+                    opened.set()
                 if response.status >= 400:
                     await self._refused(response, None)
                 elif _media_type(response) == "text/event-stream":
@@ -309,11 +324,12 @@ class StreamableHttp:
             log.debug("stream_broken", error=str(error))
             return 0
 
-    async def _listen(self) -> None:
+    async def _listen(self, opened: anyio.Event) -> None:
         parser = EventParser(self._max)
         pause = _RESUME_PAUSE
         while True:
-            status = await self._get(None, parser)
+            status = await self._get(None, parser, opened)
+            opened.set()
             if status == 200:
                 pause = _RESUME_PAUSE
             elif 400 <= status < 500 and status not in _REFUSALS_RETRIED:

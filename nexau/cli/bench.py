@@ -23,7 +23,7 @@ EPILOG = """
 The questions are files of a checkout of the project; an installed wheel has none.
 """
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 # Without interspersed arguments everything after the question is the question's.

@@ -25,7 +25,7 @@ and the nearest valid name. Nothing is run: no server starts, no model is asked.
 
 TASKS = (".jsonl", ".ndjson")
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command(epilog=EPILOG)

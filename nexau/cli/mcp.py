@@ -52,7 +52,10 @@ Timeout = Annotated[
 ]
 
 app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="List and call the tools of a server."
+    add_completion=False,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="List and call the tools of a server.",
 )
 
 

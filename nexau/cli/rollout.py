@@ -47,7 +47,7 @@ sealed as cancelled. Twice: all are sealed as cancelled at once. The last line i
 could not be started · 2 wrong input · 130 interrupted
 """
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ line of JSON on stdout.
 
 CODES = {"completed": OK, "failed": FAILED, "limit": LIMIT, "cancelled": INTERRUPTED}
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ EPILOG = """
 and as the first line of an agent file: `# yaml-language-server: $schema=agent.schema.json`
 """
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command(epilog=EPILOG)

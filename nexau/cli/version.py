@@ -9,7 +9,7 @@ from nexau.cli.rows import show
 
 PARTS = ("nexau", "mcp", "anyio", "trio", "uvloop", "msgspec", "aiohttp", "typer")
 
-app = typer.Typer(rich_markup_mode="markdown")
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
 @app.command("version")

@@ -3,6 +3,7 @@
 Without it every turn encodes the whole history again, which is quadratic in the number of turns.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from nexau.models.base import Message
 
 ENTRIES = 32_768
 BYTES = 256 << 20
+AGE = 300.0
+"""Seconds without a turn. A conversation that a limit has cut off says no last word."""
 
 
 class PrefixStatistics(Struct, frozen=True, gc=False):
@@ -22,9 +25,10 @@ class PrefixStatistics(Struct, frozen=True, gc=False):
 
 
 class _Prefix:
-    __slots__ = ("data", "messages")
+    __slots__ = ("data", "messages", "used")
 
     def __init__(self) -> None:
+        self.used = 0.0
         self.messages: list[Message] = []
         self.data = bytearray()
 
@@ -33,7 +37,8 @@ class Prefixes:
     """Keyed by the identity of the sequence of messages, and checked against the messages
     themselves: an entry that does not hold exactly what the conversation begins with is not used.
 
-    Least recently used ones go when there are more than `entries`, or more than `size` bytes.
+    Least recently used ones go when there are more than `entries`, or more than `size` bytes, and
+    any after `age` seconds.
     """
 
     def __init__(
@@ -42,8 +47,12 @@ class Prefixes:
         *,
         entries: int = ENTRIES,
         size: int = BYTES,
+        age: float = AGE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encode = encode
+        self._age = age
+        self._clock = clock
         self._entries = entries
         self._size = size
         self._prefixes: dict[int, _Prefix] = {}
@@ -72,10 +81,10 @@ class Prefixes:
                 prefix.data += b","
             prefix.data += self._encode(new)
             prefix.messages.extend(new)
+        prefix.used = self._clock()
         self._prefixes[key] = prefix
         self._bytes += len(prefix.data)
-        if self._bytes > self._size or len(self._prefixes) > self._entries:
-            self._evict()
+        self._evict(prefix.used - self._age)
         return prefix.data
 
     def forget(self, messages: Sequence[Message]) -> None:
@@ -91,7 +100,12 @@ class Prefixes:
     def statistics(self) -> PrefixStatistics:
         return PrefixStatistics(len(self._prefixes), self._bytes, self._hits, self._misses)
 
-    def _evict(self) -> None:
-        while self._prefixes and (self._bytes > self._size or len(self._prefixes) > self._entries):
-            oldest = next(iter(self._prefixes))
-            self._bytes -= len(self._prefixes.pop(oldest).data)
+    def _evict(self, expired: float) -> None:
+        while self._prefixes:
+            key = next(iter(self._prefixes))
+            oldest = self._prefixes[key]
+            fits = self._bytes <= self._size and len(self._prefixes) <= self._entries
+            if fits and oldest.used >= expired:
+                return
+            del self._prefixes[key]
+            self._bytes -= len(oldest.data)

@@ -14,6 +14,7 @@ from nexau.definition import (
     DefinitionError,
     HttpServer,
     McpTools,
+    ModelConfig,
     OpenAIModel,
     PlanModel,
     Pool,
@@ -176,7 +177,7 @@ def test_unset_variables_are_found_by_check_only(folder: Path) -> None:
         ("{kind: replay, file: turns.yaml, latency: 2}", ReplayModel("turns.yaml", 2.0)),
     ],
 )
-def test_models(write: Write, text: str, model: PlanModel) -> None:
+def test_models(write: Write, text: str, model: ModelConfig) -> None:
     turns = write("turns.yaml", "[]")
     loaded = load_agent(write("a.yaml", f"name: a\nmodel: {text}\n")).model
     if isinstance(loaded, ScriptModel | ReplayModel):

@@ -276,8 +276,8 @@ CASES: dict[str, tuple[str, str]] = {
     "number as key": (HEAD + "3: x", "a.yaml:3:1: a key must be text; put it in quotes"),
     "tag": (
         HEAD + "description: !!python/name:os.system x",
-        "a.yaml:3:14: description: the tag 'tag:yaml.org,2002:python/name:os.system' is not"
-        " allowed",
+        ("a.yaml:3:14: description: the tag 'tag:yaml.org,2002:python/name:os.system' is not"
+        " allowed"),
     ),
     "tab": (HEAD + "limits:\n\tsteps: 1", ("a.yaml:4:1: not valid YAML: a tab; YAML is indented"
             " with spaces")),

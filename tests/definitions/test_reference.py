@@ -77,7 +77,7 @@ def kind_of(kind: Any) -> str:
         elif isinstance(member, type) and issubclass(member, Struct):
             words.append("mapping")
         else:
-            names = {str: "text", int: "whole number", float: "number", bool: "true, false"}
+            names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
             words.append(names.get(member, "anything"))
     return (
         " or ".join(dict.fromkeys(words)).replace("(text)", "text").replace("(mapping)", "mapping")

@@ -161,9 +161,26 @@ RECORD = AgentRecord(
     "a", "m", msgspec.Raw(msgspec.json.encode([ToolSpec("t", "d", {"type": "object"})]))
 )
 TRAJECTORY = Trajectory(
-    SCHEMA, "r", "1", "in", "a", "limit", (STEP,), "out", "steps", RolloutError("model", "x"), 0.5,
-    Usage(1), Timing(1), 1, 2, "g", 3, 4.0, 5.0, (RECORD,), {"k": 1},
-)  # fmt: skip
+    SCHEMA,
+    "r",
+    "1",
+    "in",
+    "a",
+    "limit",
+    (STEP,),
+    answer="out",
+    limit="steps",
+    error=RolloutError("model", "x"),
+    reward=0.5,
+    usage=Usage(1),
+    repeat=1,
+    attempt=2,
+    group="g",
+    seed=3,
+    seconds=5.0,
+    agents=(RECORD,),
+    metadata={"k": 1},
+)
 EVENTS = (
     Started("r", 0, 0.0, "root", "a", PROMPT, "c"),
     ModelTurn("r", 1, 0.0, "root", 0, "x", (CALL,)),
@@ -202,7 +219,7 @@ def test_every_key_that_people_write_is_described(kind: Any) -> None:
         f"{owner}.{key}"
         for owner, keys in {
             "OpenAIModel": "name base_url temperature top_p seed stop parallel_tool_calls"
-                           " extra_body retries stream",
+                           " extra_body retries stream price",
             "Price": "input output",
             "ScriptModel": "file latency",
             "ReplayModel": "file latency",

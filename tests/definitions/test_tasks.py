@@ -237,9 +237,11 @@ async def test_iterables_are_pulled_off_the_loop() -> None:
 
 
 async def test_bad_items_come_after_the_good_ones() -> None:
-    stream = read_tasks(["a", {"input": "b", "vars": {}}, "c"])
+    stream = read_tasks(["a", {"input": "b", "varables": {}}, "c"])
     assert (await anext(stream)).input == "a"
-    with pytest.raises(DefinitionError, match=r"^task 2: vars: unknown key 'vars'; did you mean"):
+    with pytest.raises(
+        DefinitionError, match=r"^task 2: varables: unknown key 'varables'; did you mean"
+    ):
         await anext(stream)
     with pytest.raises(StopAsyncIteration):
         await anext(stream)

@@ -57,6 +57,18 @@ def test_the_cache_is_bounded() -> None:
     assert 0 < small.statistics().bytes <= 100
 
 
+def test_conversations_that_say_no_more_go() -> None:
+    now = 0.0
+    prefixes = Prefixes(encode_messages, age=10.0, clock=lambda: now)
+    kept = [[UserMessage(str(number))] for number in range(3)]
+    for now, messages in zip((0.0, 5.0, 11.0), kept, strict=True):  # noqa: B007
+        prefixes.encoded(messages)
+    assert prefixes.statistics().conversations == 2
+    now = 100.0
+    prefixes.encoded(kept[0])
+    assert prefixes.statistics().conversations == 1
+
+
 class Conversations(RuleBasedStateMachine):
     """Whatever is evicted, changed or reused, the encoded prompt is the prompt."""
 
