@@ -56,20 +56,20 @@ class Backend(Protocol):
     def call_soon(self, function: Callable[[], None]) -> None: ...
     def call_threadsafe(self, function: Callable[[], None]) -> None: ...
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None: ...
-    def is_cancelled(self, task: Any) -> bool:
+    def is_cancelled(self, task: Any, /) -> bool:
         """Whether somebody wants `task` cancelled, now that a cancellation came out of it."""
         ...
 
-    def interrupt(self, task: Any, token: Any) -> Any:
+    def interrupt(self, task: Any, token: Any, /) -> Any:
         """Break off what `task` awaits, again if there is a `token` from before; a new token, or
         the old one (None) if that cannot be done now."""
         ...
 
-    def absorb(self, task: Any, token: Any) -> bool:
+    def absorb(self, task: Any, token: Any, /) -> bool:
         """Take interrupts back once they have unwound; True if a cancellation came besides."""
         ...
 
-    async def drain(self, task: Any, token: Any) -> None:
+    async def drain(self, task: Any, token: Any, /) -> None:
         """Take interrupts back that may not have been delivered yet."""
         ...
 

@@ -5,54 +5,37 @@ to wait (a running handler, children, hooks, a delay) gets a task, one for each 
 nothing goes through a mailbox, so a busy parent holds nothing up.
 """
 
-import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
-from nexau.actors._family import Background, Extra
-from nexau.actors._scheduler import DEAD, HELD, IDLE, RUNNING, START, STOPPING, Ask, Failure
-from nexau.actors.errors import ActorError, ActorStopped, Refused, SupervisorFailed
-from nexau.actors.signals import Down
+from nexau.actors._bonds import cut_links, tell_watchers, unlink
+from nexau.actors._cell import (
+    came_up,
+    change,
+    deadline,
+    extra_of,
+    gone,
+    hold,
+    is_up,
+    logger,
+    refuse_mail,
+    report,
+    trivial,
+)
+from nexau.actors._family import Extra
+from nexau.actors._scheduler import DEAD, HELD, IDLE, START, STOPPING
+from nexau.actors.errors import SupervisorFailed
 from nexau.actors.specs import SHUTDOWN
 from nexau.actors.supervision import Delay, add_restart, affected, restarts
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
 
-logger = logging.getLogger("nexau.actors")
-
 PATIENCE = 0.05
 """Seconds after which a handler that does not heed its cancellation is cancelled again."""
-
-
-def extra_of(cell: "ActorRef") -> Extra:
-    extra = cell._extra
-    if extra is None:
-        extra = cell._extra = Extra()
-    return extra
-
-
-def stopped_error(cell: "ActorRef") -> ActorStopped:
-    reason = cell._extra.reason if cell._extra is not None else None
-    error = ActorStopped(cell.path, reason)
-    error.__cause__ = reason
-    return error
-
-
-def reject(cell: "ActorRef", item: Any) -> None:
-    """Turn away what came for an actor that has ended."""
-    if item is START or isinstance(item, Down):
-        return
-    if type(item) is Ask:
-        if not item.reply.done():
-            item.reply.set_result(Failure(stopped_error(cell)))
-        return
-    reason = cell._extra.reason if cell._extra is not None else None
-    cell._system._dead_letter(item, cell, reason)
 
 
 # -- failing
@@ -74,8 +57,8 @@ def fail(cell: "ActorRef", error: BaseException, *, leaving: bool, told: bool = 
     if told:
         report(cell, error)
     cell._system._emit("failed", cell, error)
-    if extra.links:
-        break_links(cell, error)
+    for other, failure in cut_links(cell, error) if extra.links else ():
+        fail(other, failure, leaving=False, told=True)
     decide(cell, error)
 
 
@@ -106,17 +89,24 @@ def decide(cell: "ActorRef", error: BaseException | None) -> None:
             extra.delay = Delay()
         wait = extra.delay.next(spec.backoff, now, system.random)
     if spec.strategy != "one_for_one":
-        if family.failed is None:
-            family.failed = deque()
-        family.failed.append((cell, wait))
-        extra.job = True
-        if not family.job:
-            family.job = True
-            system._backend.spawn(restart_group, parent)
+        restart_with_siblings(cell, parent, wait)
     elif wait == 0 and trivial(cell, extra):
         renew(cell)
     else:
         start_job(cell, wait)
+
+
+def restart_with_siblings(cell: "ActorRef", parent: "ActorRef", wait: float) -> None:
+    """Queue the failure for the family's one task that works such failures off."""
+    family = parent._family
+    assert family is not None
+    if family.failed is None:
+        family.failed = deque()
+    family.failed.append((cell, wait))
+    extra_of(cell).job = True
+    if not family.job:
+        family.job = True
+        cell._system._backend.spawn(restart_group, parent)
 
 
 def escalate(parent: "ActorRef", cell: "ActorRef", error: BaseException | None) -> None:
@@ -127,45 +117,7 @@ def escalate(parent: "ActorRef", cell: "ActorRef", error: BaseException | None) 
     fail(parent, failure, leaving=False, told=True)
 
 
-def report(cell: "ActorRef", error: BaseException) -> None:
-    """Log a crash that nobody else hears of: once a second for each class, with a count."""
-    kind = cell._kind
-    now = cell._system._backend.now()
-    if now - kind.logged < 1.0:
-        kind.suppressed += 1
-        return
-    also = f" (and {kind.suppressed} more of {kind.name})" if kind.suppressed else ""
-    kind.logged = now
-    kind.suppressed = 0
-    logger.error("%s crashed%s", cell.path, also, exc_info=error)
-
-
 # -- taking an instance apart
-
-
-def hold(cell: "ActorRef", state: int, *, leaving: bool = False) -> Extra:
-    """Take an actor out of the run queue's hands."""
-    extra = extra_of(cell)
-    if cell._state == RUNNING and not leaving:
-        extra.busy = True
-    cell._state = state
-    extra.dismantled = False
-    if extra.up is not None:
-        came_up(cell)  # those who wait look for themselves what came of it
-    return extra
-
-
-def trivial(cell: "ActorRef", extra: Extra) -> bool:
-    """Whether nothing of the instance has to be waited for."""
-    if extra.job or extra.dismantled:
-        return not extra.job
-    family = cell._family
-    return not (
-        extra.busy
-        or extra.tasks
-        or cell._kind.has_stopped
-        or (family is not None and family.children)
-    )
 
 
 def start_job(cell: "ActorRef", wait: float) -> None:
@@ -226,10 +178,6 @@ async def handler_over(cell: "ActorRef", extra: Extra, shutdown: float | None) -
             await extra.idle
         patience = min(2 * patience, 1.0)
     extra.idle = None
-
-
-def deadline(seconds: float | None) -> float:
-    return anyio.current_time() + seconds if seconds is not None else float("inf")
 
 
 async def children_over(cell: "ActorRef", extra: Extra) -> None:
@@ -365,32 +313,30 @@ def end(cell: "ActorRef", reason: BaseException | None, *, kill: bool = False) -
     if cell._state == DEAD:
         return
     extra = extra_of(cell)
-    if kill:
-        extra.killed = True
+    extra.killed = extra.killed or kill
     if cell._state == STOPPING:
         if kill:
             hasten(cell, extra)
-        return
-    was_held = cell._state == HELD
+    else:
+        begin_end(cell, extra, reason)
+
+
+def begin_end(cell: "ActorRef", extra: Extra, reason: BaseException | None) -> None:
     if extra.reason is None:
         extra.reason = reason
-    if was_held and extra.job:
-        cell._state = STOPPING
-        refuse_mail(cell)
-        if extra.dismantled:
-            extra.job = False
-            if extra.hurry is not None:
-                extra.hurry.cancel()
-            bury(cell)
-        elif kill:
-            hasten(cell, extra)
-        return
-    if was_held:
+    if cell._state == HELD:
         cell._state = STOPPING
     else:
         hold(cell, STOPPING)
     refuse_mail(cell)
-    if extra.busy and kill:
+    if extra.job and not extra.dismantled:  # its task will see
+        if extra.killed:
+            hasten(cell, extra)
+        return
+    if extra.hurry is not None:  # waiting for its restart
+        extra.hurry.cancel()
+    extra.job = False
+    if extra.busy and extra.killed:
         cell._interrupt()
     if trivial(cell, extra):
         bury(cell)
@@ -408,26 +354,6 @@ def hasten(cell: "ActorRef", extra: Extra) -> None:
             end(child, None, kill=True)
 
 
-def refuse_mail(cell: "ActorRef") -> None:
-    """Fail everything that waits: dead letters, and errors for askers."""
-    mail, cell._mail = cell._mail, None
-    waiters, cell._waiters = cell._waiters, None
-    pending = False
-    for item in mail or ():
-        if item is START:
-            pending = True
-        else:
-            reject(cell, item)
-    for waiting in waiters or ():
-        if waiting.room is None:
-            reject(cell, waiting.item)
-        elif not waiting.room.done():
-            waiting.room.set_result(None)
-            reject(cell, waiting.item)
-    if pending:  # started() never ran, so stopped() must not
-        cell._mail = deque((START,))
-
-
 def bury(cell: "ActorRef") -> None:
     """The last step: nothing of it runs any more; tell those who wait for that."""
     cell._state = DEAD
@@ -442,35 +368,19 @@ def bury(cell: "ActorRef") -> None:
     del cell._actor
     cell._family = None
     system._emit("stopped", cell, extra.reason)
-    if extra.watching:
-        for watched in extra.watching:
-            if watched._extra is not None and watched._extra.monitors:
-                watched._extra.monitors.pop(cell, None)
-    if extra.monitors:
-        for watcher in extra.monitors:
-            forget(watcher, cell)
-            watcher._post(Down(cell, extra.reason))
-        extra.monitors = None
+    if extra.watching or extra.monitors:
+        tell_watchers(cell)
     if extra.links:
-        break_links(cell, extra.reason)
+        for other, failure in cut_links(cell, extra.reason) if extra.reason is not None else ():
+            fail(other, failure, leaving=False, told=True)
+        for other in list(extra.links):
+            unlink(cell, other)
     for future in (*(extra.ended or ()), *(extra.up or ())):
         if not future.done():
             future.set_result(None)
     extra.ended = extra.up = None
     if cell._policy.significant and parent is not None and parent._state < HELD:
         end(parent, None)
-
-
-async def gone(cell: "ActorRef") -> None:
-    """Wait until it is buried."""
-    if cell._state == DEAD:
-        return
-    extra = extra_of(cell)
-    future = cell._system._backend.future()
-    if extra.ended is None:
-        extra.ended = []
-    extra.ended.append(future)
-    await future
 
 
 def stop_self(cell: "ActorRef") -> None:
@@ -483,142 +393,3 @@ def stop_self(cell: "ActorRef") -> None:
         return
     hold(cell, HELD)
     decide(cell, None)
-
-
-# -- coming up
-
-
-def is_up(cell: "ActorRef") -> bool:
-    """Whether its `started` hook, if any, is done."""
-    if cell._state >= HELD:
-        return False
-    mail = cell._mail
-    if mail and mail[0] is START:
-        return False
-    by = cell._by
-    return not (cell._state == RUNNING and getattr(by, "root", None) is cell
-                and getattr(by, "ask", None) is START)  # fmt: skip
-
-
-def came_up(cell: "ActorRef") -> None:
-    extra = cell._extra
-    if extra is None or extra.up is None:
-        return
-    waiting, extra.up = extra.up, None
-    for future in waiting:
-        if not future.done():
-            future.set_result(None)
-
-
-async def change(cell: "ActorRef") -> None:
-    """Wait until its start has succeeded or failed, or it is dead."""
-    extra = extra_of(cell)
-    future = cell._system._backend.future()
-    if extra.up is None:
-        extra.up = []
-    extra.up.append(future)
-    await future
-
-
-async def ready(cell: "ActorRef") -> None:
-    while not is_up(cell):
-        if cell._state >= STOPPING:
-            raise stopped_error(cell)
-        await change(cell)
-
-
-# -- background tasks
-
-
-def start_task(
-    cell: "ActorRef",
-    function: Callable[..., Awaitable[Any]],
-    args: tuple[Any, ...],
-    name: str | None,
-) -> None:
-    extra = extra_of(cell)
-    task = Background(
-        str(name or getattr(function, "__name__", "task")), cell._system._backend.future()
-    )
-    if extra.tasks is None:
-        extra.tasks = {}
-    extra.tasks[task] = None
-    cell._system._backend.spawn(run_task, cell, task, function, args)
-
-
-async def run_task(
-    cell: "ActorRef",
-    task: Background,
-    function: Callable[..., Awaitable[Any]],
-    args: tuple[Any, ...],
-) -> None:
-    extra = extra_of(cell)
-    assert extra.tasks is not None
-    try:
-        with task.scope:
-            await function(*args)
-    except Exception as error:  # noqa: BLE001 - the boundary: it is a crash of the actor
-        extra.tasks.pop(task, None)
-        task.done.set_result(None)
-        if isinstance(error, Refused):
-            error = error.error
-        fail(cell, error, leaving=False, told=True)
-    finally:
-        extra.tasks.pop(task, None)
-        if not task.done.done():
-            task.done.set_result(None)
-
-
-# -- monitors and links
-
-
-def monitor(watcher: "ActorRef", ref: "ActorRef") -> None:
-    if ref._state == DEAD:
-        watcher._post(Down(ref, ref._extra.reason if ref._extra is not None else None))
-        return
-    extra = extra_of(ref)
-    if extra.monitors is None:
-        extra.monitors = {}
-    extra.monitors[watcher] = None
-    mine = extra_of(watcher)
-    if mine.watching is None:
-        mine.watching = {}
-    mine.watching[ref] = None
-
-
-def demonitor(watcher: "ActorRef", ref: "ActorRef") -> None:
-    if ref._extra is not None and ref._extra.monitors:
-        ref._extra.monitors.pop(watcher, None)
-    forget(watcher, ref)
-
-
-def forget(watcher: "ActorRef", ref: "ActorRef") -> None:
-    if watcher._extra is not None and watcher._extra.watching:
-        watcher._extra.watching.pop(ref, None)
-
-
-def link(cell: "ActorRef", ref: "ActorRef") -> None:
-    if ref._state >= STOPPING:
-        raise stopped_error(ref)
-    for one, other in ((cell, ref), (ref, cell)):
-        extra = extra_of(one)
-        if extra.links is None:
-            extra.links = {}
-        extra.links[other] = None
-
-
-def unlink(cell: "ActorRef", ref: "ActorRef") -> None:
-    for one, other in ((cell, ref), (ref, cell)):
-        if one._extra is not None and one._extra.links:
-            one._extra.links.pop(other, None)
-
-
-def break_links(cell: "ActorRef", error: BaseException | None) -> None:
-    extra = extra_of(cell)
-    links, extra.links = extra.links, None
-    for other in links or ():
-        unlink(other, cell)
-        if error is not None:
-            failure = ActorError(f"linked {cell.path} failed: {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            fail(other, failure, leaving=False, told=True)

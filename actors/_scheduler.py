@@ -138,11 +138,17 @@ class Worker(Executor):
                 return False
 
     async def _turn(  # noqa: C901 - the hot loop: a call for each part costs a fifth of it
-        self, cell: "ActorRef") -> bool:
+        self, cell: "ActorRef"
+    ) -> bool:
         """Some messages of one actor; False when the task's context is spoilt."""
+        if cell._state != READY:  # stopped, or taken by another, since it was assigned
+            return True
         mail = cell._mail
         actor = cell._actor
-        assert mail is not None
+        if not mail:  # its asker has taken the only message back
+            cell._mail = None
+            cell._state = IDLE
+            return True
         left = TURN
         self.root = self.cell = cell
         cell._by = self
@@ -283,7 +289,15 @@ class Scheduler:
             return False
         worker.parked = parked = self.backend.future()
         self.asleep.append(worker)
-        return bool(await parked)
+        try:
+            return bool(await parked)
+        except BaseException:
+            # A cancellation meant for its last handler came late: it serves on, and must not
+            # stand in the list twice.
+            if worker in self.asleep:
+                self.asleep.remove(worker)
+            worker.parked = None
+            raise
 
     def left(self, worker: Worker) -> None:
         """A worker ends: nothing it stood for may be lost."""
@@ -320,6 +334,7 @@ class Kind:
     """What the kernel learned about a class of actors."""
 
     __slots__ = (
+        "barred",
         "has_started",
         "has_stopped",
         "hot",
@@ -327,7 +342,6 @@ class Kind:
         "logged",
         "name",
         "refuses",
-        "barred",
         "sticky",
         "suppressed",
     )  # fmt: skip

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from nexau.actors import _lifecycle as lifecycle
+from nexau.actors import _bonds as bonds
+from nexau.actors._background import start_task
+from nexau.actors._lifecycle import stop_self
 from nexau.actors._scheduler import STOPPING
 from nexau.actors.errors import ActorStopped, Refused, UnhandledMessage
 from nexau.actors.signals import Down
@@ -123,23 +125,23 @@ class Context:
         a crash of the actor. Raises `ActorStopped` once the actor stops."""
         if self._ref._state >= STOPPING:
             raise ActorStopped(self._ref.path)
-        lifecycle.start_task(self._ref, function, args, name)
+        start_task(self._ref, function, args, name)
 
     def monitor(self, ref: "ActorRef") -> None:
         """Have one `Down` put into the mailbox when `ref` ends for good, at once if it has."""
-        lifecycle.monitor(self._ref, ref)
+        bonds.monitor(self._ref, ref)
 
     def demonitor(self, ref: "ActorRef") -> None:
         """Take `monitor` back. A `Down` that is in the mailbox already stays there."""
-        lifecycle.demonitor(self._ref, ref)
+        bonds.demonitor(self._ref, ref)
 
     def link(self, ref: "ActorRef") -> None:
         """Fail together: a crash or kill of one fails the other."""
-        lifecycle.link(self._ref, ref)
+        bonds.link(self._ref, ref)
 
     def unlink(self, ref: "ActorRef") -> None:
-        lifecycle.unlink(self._ref, ref)
+        bonds.unlink(self._ref, ref)
 
     def stop_self(self) -> None:
         """End normally after the current message. A permanent actor is started again."""
-        lifecycle.stop_self(self._ref)
+        stop_self(self._ref)

@@ -13,6 +13,7 @@ import anyio.lowlevel
 from msgspec import Struct
 
 from nexau.actors import _lifecycle as lifecycle
+from nexau.actors._cell import came_up, gone, ready, reject, stopped_error
 from nexau.actors._family import Extra, Family
 from nexau.actors._scheduler import (
     FUEL,
@@ -179,7 +180,7 @@ class ActorRef:
                 if scheduler.leader is None:
                     scheduler.promote()
         else:
-            lifecycle.reject(self, item)
+            reject(self, item)
 
     async def _wait_for_room(self, message: Any) -> None:
         room = self._system._backend.future()
@@ -345,7 +346,7 @@ class ActorRef:
     async def _ask_queued(self, executor: Executor, message: Any) -> Any:
         if self._state >= STOPPING:
             self._system._dead_letter(message, self, None)
-            raise lifecycle.stopped_error(self)
+            raise stopped_error(self)
         if self._state == RUNNING:
             self._check_circle(executor)
         item = Ask(message, self._system._backend.future())
@@ -376,10 +377,9 @@ class ActorRef:
         mail = self._mail
         if mail is not None and item in mail:
             mail.remove(item)
-            if not mail and self._state in (IDLE, READY, HELD):
+            # A READY actor stays in the queue, which finds its mailbox empty.
+            if not mail and self._state in (IDLE, HELD):
                 self._mail = None
-                if self._state == READY:
-                    self._state = IDLE
             if self._waiters is not None:
                 self._admit()
         elif self._waiters is not None:
@@ -405,20 +405,20 @@ class ActorRef:
         if isinstance(reason, str):
             reason = ActorError(reason)
         lifecycle.end(self, reason)
-        await lifecycle.gone(self)
+        await gone(self)
 
     async def kill(self) -> None:
         """End it for good, cancelling what it does; returns when it is gone."""
         lifecycle.end(self, Killed(f"{self.path} was killed"), kill=True)
-        await lifecycle.gone(self)
+        await gone(self)
 
     async def ready(self) -> None:
         """Wait until its `started` hook is done. Raises `ActorStopped` if it ended instead."""
-        await lifecycle.ready(self)
+        await ready(self)
 
     async def gone(self) -> None:
         """Wait until it has ended, whoever ends it."""
-        await lifecycle.gone(self)
+        await gone(self)
 
     # -- for workers
 
@@ -430,7 +430,7 @@ class ActorRef:
             cancelled = worker.scope.cancel_called
             if cancelled or backend.is_cancelled(worker.task()):
                 if self._state != RUNNING or not cancelled:
-                    self._answer(item, Failure(lifecycle.stopped_error(self)))
+                    self._answer(item, Failure(stopped_error(self)))
                 return True
             stray = StrayCancellation(f"{self.path} let a cancellation out")
             stray.__cause__ = error
@@ -454,7 +454,7 @@ class ActorRef:
             self._system._dead_letter(item, self, failure.error)
 
     def _came_up(self) -> None:
-        lifecycle.came_up(self)
+        came_up(self)
 
     def _interrupt(self) -> None:
         """Break off the running handler, wherever it runs."""

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import anyio
 from msgspec import Struct
 
-from nexau.actors import _lifecycle as lifecycle
 from nexau.actors._backend import Backend, make_backend
+from nexau.actors._cell import gone
 from nexau.actors._family import Family
+from nexau.actors._lifecycle import end
 from nexau.actors._scheduler import DEAD, START, STOPPING, Kind, Scheduler
 from nexau.actors.actor import Actor, Context, Factory
 from nexau.actors.errors import ActorStopped, Killed
@@ -333,12 +334,12 @@ class open_system:  # noqa: N801 - used as a function
         root = system._root
         try:
             if not in_haste:
-                lifecycle.end(root, None)
-                await lifecycle.gone(root)
+                end(root, None)
+                await gone(root)
         finally:
             with anyio.CancelScope(shield=True):
                 if root._state != DEAD:
-                    lifecycle.end(root, Killed(f"{system.name} was closed"), kill=True)
-                    await lifecycle.gone(root)
+                    end(root, Killed(f"{system.name} was closed"), kill=True)
+                    await gone(root)
                 system._scheduler.close()
                 await system._backend.close()

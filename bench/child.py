@@ -35,6 +35,8 @@ POLL_SECONDS = 0.01
 WARM_UP = 16
 """Rollouts, or as many as are wanted at once if that is less."""
 WARM_UP_MEMORY = 64
+PARSED = 100
+"""One line in so many is parsed whole when the work is checked."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ def serve(open_contender: Open, *packages: str) -> None:
     job = _job()
     hold_to(job.cores)
     result = run_loop(job.loop, lambda: _measure(job, open_contender))
-    result["peak_rss"] = procstat.peak_rss()
     result["versions"] = {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
@@ -108,6 +109,7 @@ async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
         "cpu": procstat.own_cpu() - cpu,
         "server_cpu": procstat.cpu_of(servers) - others,
         "rollouts": work.begun,
+        "peak_rss": procstat.peak_rss(),
     }
     result["bytes"] = verify(job, work, before)
     return result
@@ -131,6 +133,7 @@ async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
         "rollouts": work.begun,
         "idle_rss": idle,
         "suspended_rss": suspended,
+        "peak_rss": procstat.peak_rss(),
         "bytes": verify(job, work, before),
     }
 
@@ -142,21 +145,25 @@ def verify(job: Job, work: Work, offset: int) -> int:
     the customer of each call twice, in its arguments and in its result.
     """
     case = job.case
-    data = job.output.read_bytes()[offset:]
-    lines = data.splitlines()
-    if len(lines) != work.begun:
-        raise Broken(f"{len(lines)} lines were written for {work.begun} rollouts")
-    for line in {0, len(lines) // 2, len(lines) - 1}:
-        json.loads(lines[line])
     calls = case.calls - 2 if case.delegates else case.calls
-    poor = sum(1 for line in lines if line.count(MARK) < 2 * calls)
+    lines = size = poor = 0
+    with job.output.open("rb") as written:
+        written.seek(offset)
+        for line in written:
+            if lines % PARSED == 0:
+                json.loads(line)
+            lines += 1
+            size += len(line)
+            poor += line.count(MARK) < 2 * calls
+    if lines != work.begun:
+        raise Broken(f"{lines} lines were written for {work.begun} rollouts")
     if poor:
-        raise Broken(f"{poor} of {len(lines)} lines lack calls or results")
+        raise Broken(f"{poor} of {lines} lines lack calls or results")
     if work.turns != case.turns * work.begun:
         raise Broken(f"{work.turns} model turns were taken in {work.begun} rollouts")
     if case.tool == "python" and work.calls != calls * work.begun:
         raise Broken(f"{work.calls} calls were made in {work.begun} rollouts")
-    return len(data)
+    return size
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def answer(
         for sample in harness.run(plan):
             samples.append(sample)
             _line(out, sample)
-            console.print(report.progress(sample, len(samples), total), highlight=False)
+            console.print(report.progress(sample, len(samples), total), highlight=False, markup=False)
         found = harness.cells(plan, samples)
         for cell in found:
             _line(out, cell)
@@ -142,6 +142,10 @@ def answer(
         if options.out is not None:
             out.close()
     console.print(report.table(question, found))
+    for cell in found:
+        if cell.error is not None:
+            where = f"{cell.case} @ {cell.concurrency:,} {cell.contender}"
+            console.print(f"{where} failed:\n{cell.error}", highlight=False, markup=False)
     if profile is not None:
         for path in sorted(profile.glob("*.pstats")):
             for drawn in profiling.tables(path):

@@ -7,6 +7,7 @@ Two contenders against the same server process: the HTTP seam alone, sending pre
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -153,7 +154,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=2000, help="conversations a round")
     parser.add_argument("--backend", default="asyncio", choices=("asyncio", "trio"))
+    parser.add_argument("--gc", default="", help="thresholds, as 50000,20,100")
     arguments = parser.parse_args()
+    if arguments.gc:
+        gc.set_threshold(*map(int, arguments.gc.split(",")))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
     runs: dict[tuple[int, str], list[dict[str, float]]] = {}
@@ -165,7 +169,7 @@ def main() -> None:
                     runs.setdefault((concurrency, name), []).append(result)
     for (concurrency, name), results in runs.items():
         line: dict[str, object] = {"backend": arguments.backend, "contender": name}
-        line["concurrency"] = concurrency
+        line |= {"concurrency": concurrency, "gc": gc.get_threshold()}
         for key in ("cpu_ms", "per_second"):
             values = [result[key] for result in results]
             line[key] = round(statistics.median(values), 4)

@@ -16,15 +16,19 @@ BUSY = 0.9
 """Share of its core from which on a contender is called CPU-bound."""
 
 
+WIDTH = 150
+"""Columns of a table that no terminal shows."""
+
+
 def console() -> Console:
-    return Console(file=sys.stderr, soft_wrap=True)
+    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else WIDTH)
 
 
 def progress(sample: Sample, done: int, total: int) -> str:
     """One line for one measurement."""
     place = f"[{done}/{total}] {sample.case} @ {sample.concurrency:,} {sample.contender}"
     if sample.error is not None:
-        return f"{place}: FAILED: {sample.error}"
+        return f"{place}: FAILED: {sample.error.splitlines()[-1]}"
     if sample.suspended_rss:
         held = (sample.suspended_rss - sample.idle_rss) / sample.concurrency
         return f"{place}: {held / 1024:.1f} KB a rollout"

@@ -90,7 +90,7 @@ class Run:
         self._repeat = repeat
         self._sinks = sinks
         self._source = read_tasks(tasks)
-        self._pulling = anyio.Lock()
+        self._pulling = anyio.Lock(fast_acquire=True)
         self._ahead: list[Assignment] = []
         self._closed = False
         self._tally = Tally()
@@ -127,9 +127,15 @@ class Run:
             raise StopAsyncIteration from None
 
     async def wait(self) -> Summary:
-        """Until every rollout has ended. Raises as iterating does."""
-        async for _ in self:
-            pass
+        """Until every rollout has ended; trajectories go to the sinks only from here on. Raises as
+        iterating does.
+        """
+        self._abandoned = True
+        self._in.close()
+        await self._finished.wait()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
         return self.summary()
 
     def drain(self, grace: float | None = None) -> None:
@@ -193,12 +199,20 @@ class Run:
         if isinstance(item, Trajectory):
             self._tally.add(item)
             if not self._abandoned:
-                try:
-                    await self._out.send(item)
-                except anyio.BrokenResourceError:
-                    self._abandoned = True
+                await self._offer(item)
         elif not isinstance(item, Step):
             await self._hub.publish(item)
+
+    async def _offer(self, trajectory: Trajectory) -> None:
+        try:
+            self._out.send_nowait(trajectory)
+        except anyio.WouldBlock:
+            try:
+                await self._out.send(trajectory)
+            except anyio.BrokenResourceError:
+                self._abandoned = True
+        except anyio.BrokenResourceError:
+            self._abandoned = True
 
     def slot_done(self) -> None:
         self._slots -= 1

@@ -14,8 +14,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
+import httpx2
 import structlog
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
 from mcp.client.session import ClientRequestContext
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from mcp_types import (
@@ -110,6 +116,11 @@ def sample(schema: dict[str, Any]) -> Any:
 
 async def call_every_tool(connection: Connection, context: dict[str, Any]) -> None:
     planned = context.get("toolCalls")
+    schemas = {tool.name: tool.parameters for tool in connection.tools}
+    if "json_schema_echo" in schemas:
+        # Does a schema survive the way through the client?
+        schema = schemas["json_schema_2020_12_tool"]
+        planned = [{"name": "json_schema_echo", "arguments": {"schema": schema}}]
     if planned is None:
         planned = [
             {"name": tool.name, "arguments": sample({"type": "object", **tool.parameters})}
@@ -134,7 +145,31 @@ async def use_everything_else(connection: Connection) -> None:
             await session.get_prompt(prompt.name, arguments)
 
 
-def authorized(http: HttpClient, url: str, context: dict[str, Any]) -> HttpClient:
+def client_credentials(url: str, scenario: str, context: dict[str, Any]) -> httpx2.Auth:
+    """Without a user."""
+    if scenario.endswith("-basic"):
+        return ClientCredentialsOAuthProvider(
+            server_url=url,
+            storage=Storage(),
+            client_id=context["client_id"],
+            client_secret=context["client_secret"],
+        )
+    parameters = SignedJWTParameters(
+        issuer=context["client_id"],
+        subject=context["client_id"],
+        signing_algorithm=context.get("signing_algorithm", "ES256"),
+        signing_key=context["private_key_pem"],
+    )
+    return PrivateKeyJWTOAuthProvider(
+        server_url=url,
+        storage=Storage(),
+        client_id=context["client_id"],
+        assertion_provider=parameters.create_assertion_provider(),
+    )
+
+
+def authorization_code(http: HttpClient, url: str, context: dict[str, Any]) -> httpx2.Auth:
+    """With a user."""
     storage = Storage()
     if "client_id" in context:
         secret = context.get("client_secret")
@@ -145,7 +180,7 @@ def authorized(http: HttpClient, url: str, context: dict[str, Any]) -> HttpClien
             token_endpoint_auth_method="client_secret_basic" if secret else "none",
         )
     browser = Browser(http)
-    auth = OAuthClientProvider(
+    return OAuthClientProvider(
         server_url=url,
         client_metadata=OAuthClientMetadata(
             client_name="conformance",
@@ -158,7 +193,14 @@ def authorized(http: HttpClient, url: str, context: dict[str, Any]) -> HttpClien
         callback_handler=browser.callback,
         client_metadata_url="https://conformance-test.local/client-metadata.json",
     )
-    return AuthorizedHttp(http, auth)
+
+
+def authorized(http: HttpClient, url: str, scenario: str, context: dict[str, Any]) -> HttpClient:
+    if not scenario.startswith("auth/"):
+        return http
+    if "client-credentials" in scenario:
+        return AuthorizedHttp(http, client_credentials(url, scenario, context))
+    return AuthorizedHttp(http, authorization_code(http, url, context))
 
 
 async def main() -> None:
@@ -167,7 +209,7 @@ async def main() -> None:
     context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     handlers = Handlers(sampling=create_message, elicitation=elicit, roots=list_roots)
     async with open_http() as http:
-        client = authorized(http, url, context) if scenario.startswith("auth/") else http
+        client = authorized(http, url, scenario, context)
         async with open_connection(
             HttpTarget(url), name="conformance", http=client, handlers=handlers
         ) as connection:

@@ -1,5 +1,6 @@
 """`nexau`: the command line. One module a command, imported when it is called."""
 
+import signal
 import sys
 from collections.abc import Mapping
 from typing import ClassVar
@@ -61,6 +62,9 @@ def main() -> None:
     except KeyboardInterrupt:
         # Before the event loop has taken over the signal, or after it.
         sys.exit(INTERRUPTED)
+    finally:
+        # One Ctrl-C too many must not change the exit code of what is over.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

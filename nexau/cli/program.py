@@ -1,7 +1,6 @@
 """How a command runs: logs, event loop, garbage collector, and errors that become exit codes."""
 
 import gc
-import signal
 from collections.abc import Awaitable, Callable
 
 import typer
@@ -29,8 +28,6 @@ def start(main: Callable[[], Awaitable[int]], *, backend: str, log_level: logs.L
         code = run(main, backend=backend)
     except* (nexau.DefinitionError, nexau.ToolsUnavailable, OSError, KeyboardInterrupt) as group:
         code = _told(_first(group))
-    # One Ctrl-C too many must not change the exit code of what is over.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise typer.Exit(code)
 
 

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -93,7 +94,7 @@ class OpenAIChat:
         tools, context = self._tools_of(request.tools)
         body = self._body(request, tools)
         waited = 0.0
-        for attempt in range(self._config.retries + 1):
+        for attempt in count():
             timeout = self._time_for(request.deadline)
             outcome = await self._attempt(body, timeout, context)
             if isinstance(outcome, Turn):
@@ -101,7 +102,7 @@ class OpenAIChat:
                     self._prefixes.forget(request.messages)
                 return outcome if not waited else msgspec.structs.replace(outcome, queue=waited)
             waited += await self._before_next(outcome, attempt, request.deadline)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        raise AssertionError("unreachable: counting does not end")
 
     async def aclose(self) -> None:
         """The HTTP client is not this object's to close."""

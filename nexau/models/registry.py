@@ -1,6 +1,7 @@
 """From a model's configuration to the policy."""
 
 import os
+import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,14 +35,16 @@ def open_model(
     base_dir: Path | None,
     http: HttpClient,
     environ: Mapping[str, str] = os.environ,
+    chance: random.Random | None = None,
 ) -> Model:
-    """Relative files start at `base_dir`, or at the working directory.
+    """Relative files start at `base_dir`, or at the working directory. `chance` draws the jitter
+    of retries, for runs that must be repeatable.
 
     Raises `DefinitionError` for a variable that is not set and for a file that cannot be used.
     """
     match config:
         case OpenAIModel():
-            return _openai(config, http, environ)
+            return _openai(config, http, environ, chance)
         case PlanModel():
             return PlanPolicy(config.latency)
         case ScriptModel():
@@ -54,7 +57,12 @@ def open_model(
             )
 
 
-def _openai(config: OpenAIModel, http: HttpClient, environ: Mapping[str, str]) -> OpenAIChat:
+def _openai(
+    config: OpenAIModel,
+    http: HttpClient,
+    environ: Mapping[str, str],
+    chance: random.Random | None,
+) -> OpenAIChat:
     _check_url(config.base_url)
     for key in _OWN_KEYS:
         if key in config.extra_body:
@@ -67,7 +75,8 @@ def _openai(config: OpenAIModel, http: HttpClient, environ: Mapping[str, str]) -
         if not _HEADER_NAME.fullmatch(name):
             raise DefinitionError(f"model.headers: {name!r} is not a name that a header can have")
         _check_value(value, f"model.headers.{name}")
-    return OpenAIChat(config, http, key=_key(config.api_key_env, environ), headers=headers)
+    secret = _key(config.api_key_env, environ)
+    return OpenAIChat(config, http, key=secret, headers=headers, chance=chance)
 
 
 def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:

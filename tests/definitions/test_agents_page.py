@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from nexau.agentfile import check_agent, load_agent
-from nexau.definition import PythonTool
+from nexau.definition import Prompt, PythonTool
 from nexau.functions import python_tool
 from nexau.models.check_plan import check_plan
 from nexau.models.script import read_script
-from nexau.prompts import Prompt, render
+from nexau.prompts import render
 from nexau.tasklines import TaskLines
 
 Write = Callable[..., Path]
@@ -21,7 +21,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text("utf-8")
 
 
 def block(language: str, index: int = 0) -> str:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[index]
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    return found[index]
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ async def test_plans() -> None:
     agent = nexau.load_agent(HELLO / "agent.yaml")
     async with nexau.open_runtime() as runtime:
         tasks = nexau.read_tasks(HELLO / "tasks.jsonl")
-        answers = {done.task: done.answer async for done in runtime.rollouts(agent, tasks)}
+        async with runtime.rollouts(agent, tasks) as run:
+            answers = {done.task: done.answer async for done in run}
     assert answers == {
         "half-a-pound": "Half a pound is 226.8 grams.",
         "for-six": "1360.8 grams of flour and 1020.6 grams of sugar.",

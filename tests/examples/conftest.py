@@ -31,7 +31,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"the server did not listen: {process.poll()=}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def desk_url() -> Iterator[str]:
     """A running desk server; sessions share nothing, so all tests can share it."""
     port = free_port()

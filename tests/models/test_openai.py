@@ -344,7 +344,7 @@ async def test_many_conversations_at_once(fake_model: str) -> None:
 
 async def test_the_fake_refuses_what_no_endpoint_takes(fake_model: str) -> None:
     async with chat(fake_model) as model:
-        messages = [UserMessage("hi"), ToolMessage("nobody", (Text("x"),))]
+        messages: list[Message] = [UserMessage("hi"), ToolMessage("nobody", (Text("x"),))]
         with pytest.raises(ModelError, match="no open call 'nobody'"):
             await model.turn(ModelRequest(messages))
 
@@ -376,7 +376,7 @@ async def test_backoff_in_virtual_time(played_http: Any) -> None:
             OpenAIModel("m", "http://h", None, retries=9), played_http(*answers), chance=Half()
         )
 
-    failed = (500, {}, b"")
+    failed: tuple[int, dict[str, str], bytes] = (500, {}, b"")
     started = anyio.current_time()
     turn = await model(*[failed] * 9, (200, {}, COMPLETION)).turn(ask())
     # 0.5 s doubles up to 30 s, half of each

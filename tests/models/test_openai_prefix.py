@@ -85,7 +85,7 @@ class Conversations(RuleBasedStateMachine):
     def go_on(self, which: int, text: str) -> None:
         messages = self.lists[which % len(self.lists)]
         messages.append(UserMessage(text))
-        assert texts(self.prefixes.encoded(messages)) == [m.content for m in messages]  # type: ignore[union-attr]
+        assert texts(self.prefixes.encoded(messages)) == [m.content for m in messages]
 
     @rule(which=st.integers(0, 9))
     def end(self, which: int) -> None:

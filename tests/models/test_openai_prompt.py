@@ -29,7 +29,8 @@ from nexau.transports.protocol import (
 
 
 def encoded(*messages: Message, images: bool = True) -> list[dict[str, Any]]:
-    return json.loads(b"[" + encode_messages(messages, images=images) + b"]")
+    made: list[dict[str, Any]] = json.loads(b"[" + encode_messages(messages, images=images) + b"]")
+    return made
 
 
 def test_each_role() -> None:

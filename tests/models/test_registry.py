@@ -21,7 +21,7 @@ from nexau.models.script import ScriptPolicy
 
 pytestmark = pytest.mark.anyio
 
-ANSWER = (200, {}, {"choices": [{"message": {"content": "hi"}}]})
+ANSWER: Any = (200, {}, {"choices": [{"message": {"content": "hi"}}]})
 
 
 def opened(config: ModelConfig, http: Any, base: Path | None = None, **environ: str) -> Any:

@@ -2,198 +2,41 @@
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
-import msgspec
 import pytest
-from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 
-from nexau.transports.connection import Connection, ConnectionFailed, HttpTarget, open_connection
+from nexau.transports.connection import ConnectionFailed, HttpTarget, open_connection
 from nexau.transports.http import open_http
 from nexau.transports.process import open_process
-from nexau.transports.protocol import ErrorClass, Progress, Result, Text
+from nexau.transports.protocol import ErrorClass, Progress
+from tests.transports.servers.fake_http import (
+    PATIENT,
+    SHORT,
+    Handler,
+    Reply,
+    Request,
+    Server,
+    call,
+    connected,
+    serving,
+    text,
+    words,
+)
 
 pytestmark = pytest.mark.anyio
 
+
 SDK_SERVER = str(Path(__file__).parent / "servers" / "sdk_server.py")
-PATIENT = 20.0
-SHORT = 0.3
-
-
-async def call(
-    server: Connection, name: str = "work", timeout: float = PATIENT, **arguments: Any
-) -> Result:
-    with anyio.fail_after(PATIENT):
-        return await server.call(name, arguments, call_id="c", timeout=timeout)
-
-
-def words(result: Result) -> str:
-    return "".join(part.text for part in result.content if isinstance(part, Text))
-
-
-def text(said: str) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": said}]}
-
-
-class Request(msgspec.Struct):
-    verb: str
-    headers: dict[str, str]
-    message: Any
-
-    @property
-    def method(self) -> str | None:
-        return self.message.get("method") if isinstance(self.message, dict) else None
-
-
-class Reply:
-    """What a handler does to the connection of its request."""
-
-    def __init__(self, stream: SocketStream) -> None:
-        self.stream = stream
-
-    async def whole(
-        self, status: int, body: bytes = b"", kind: str = "application/json", **headers: str
-    ) -> None:
-        extra = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
-        head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\ncontent-type: {kind}\r\n"
-        await self.stream.send(f"{head}{extra}\r\n".encode() + body)
-
-    async def json(self, message: Any, status: int = 200, **headers: str) -> None:
-        await self.whole(status, msgspec.json.encode(message), **headers)
-
-    async def result(self, request: Request, result: Any, **headers: str) -> None:
-        answer = {"jsonrpc": "2.0", "id": request.message["id"], "result": result}
-        await self.json(answer, **headers)
-
-    async def events(self) -> None:
-        head = b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked"
-        await self.stream.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
-
-    async def event(self, message: Any, event_id: str = "", more: str = "") -> None:
-        lines = more + (f"id: {event_id}\n" if event_id else "")
-        data = msgspec.json.encode(message) if message is not None else b""
-        await self.chunk(lines.encode() + b"data: " + data + b"\n\n")
-
-    async def chunk(self, data: bytes) -> None:
-        await self.stream.send(b"%x\r\n%b\r\n" % (len(data), data))
-
-    async def end(self) -> None:
-        await self.stream.send(b"0\r\n\r\n")
-
-    async def hang(self) -> None:
-        """Wait until the client goes away."""
-        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-            while True:
-                await self.stream.receive()
-        raise anyio.BrokenResourceError
-
-
-Handler = Callable[[Request, Reply], Awaitable[None]]
-
-
-class Server:
-    """A server of 2025-11-25 that keeps sessions; `handlers` take over methods and verbs."""
-
-    def __init__(self) -> None:
-        self.seen: list[Request] = []
-        self.handlers: dict[str, Handler] = {}
-        self.session = "s1"
-        self.port = 0
-        self.left = anyio.Event()
-        """A client has closed a connection that was being served."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/mcp"
-
-    def requests(self, method: str) -> list[Request]:
-        return [request for request in self.seen if method in (request.method, request.verb)]
-
-    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `down` is cancelled; can be run again, at the same port."""
-        async with await anyio.create_tcp_listener(
-            local_host="127.0.0.1", local_port=self.port
-        ) as listener:
-            self.port = listener.extra(SocketAttribute.local_port)
-            with anyio.CancelScope() as self.down:
-                task_status.started()
-                await listener.serve(self.serve)
-
-    async def serve(self, stream: SocketStream) -> None:
-        async with stream:
-            buffer = b""
-            while True:
-                try:
-                    while (end := buffer.find(b"\r\n\r\n")) < 0:
-                        buffer += await stream.receive()
-                    lines = buffer[:end].decode().split("\r\n")
-                    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
-                    length = int(headers.get("content-length", 0))
-                    while len(buffer) < end + 4 + length:
-                        buffer += await stream.receive()
-                    body = buffer[end + 4 : end + 4 + length]
-                    buffer = buffer[end + 4 + length :]
-                    message = msgspec.json.decode(body) if body else None
-                    request = Request(lines[0].split()[0], headers, message)
-                    self.seen.append(request)
-                    await self.respond(request, Reply(stream))
-                except (anyio.EndOfStream, anyio.BrokenResourceError):
-                    self.left.set()
-                    return
-
-    async def respond(self, request: Request, reply: Reply) -> None:
-        handler = self.handlers.get(request.method or request.verb)
-        if handler is not None:
-            await handler(request, reply)
-        elif request.verb == "DELETE":
-            await reply.whole(200)
-        elif request.verb == "GET":
-            await reply.whole(405)
-        elif request.method == "initialize":
-            answer = {
-                "protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {"listChanged": True}},
-                "serverInfo": {"name": "server", "version": "1"},
-            }
-            await reply.result(request, answer, Mcp_Session_Id=self.session)
-        elif request.method == "server/discover":
-            await reply.whole(400, b"Bad Request: no session", "text/plain")
-        elif request.headers.get("mcp-session-id") != self.session:
-            await reply.whole(404, b"no such session")
-        elif request.method == "tools/list":
-            await reply.result(
-                request, {"tools": [{"name": "work", "inputSchema": {"type": "object"}}]}
-            )
-        elif request.method is None or request.method.startswith("notifications/"):
-            await reply.whole(202)
-        else:
-            await reply.result(request, text("ok"))
 
 
 @pytest.fixture
 async def fake() -> AsyncIterator[Server]:
     async with serving() as server:
         yield server
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    server = Server()
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(server.run)
-        yield server
-        tasks.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def connected(server: Server, **options: Any) -> AsyncIterator[Connection]:
-    target = HttpTarget(server.url, options.pop("headers", {}), options.pop("listen", False))
-    async with open_connection(target, name="h", **options) as connection:
-        yield connection
 
 
 # The official SDK's server.
@@ -463,173 +306,3 @@ async def test_says_that_a_server_refuses_us(fake: Server) -> None:
     with pytest.raises(ConnectionFailed, match="HTTP 401: who are you"):
         async with connected(fake):
             pytest.fail("opened")
-
-
-# Cancellation and time.
-
-
-async def hang(_: Request, reply: Reply) -> None:
-    await reply.hang()
-
-
-async def hang_in_stream(_: Request, reply: Reply) -> None:
-    await reply.events()
-    await reply.chunk(b": wait\n\n")
-    await reply.hang()
-
-
-@pytest.mark.parametrize("handler", [hang, hang_in_stream])
-async def test_a_cancelled_call_closes_its_stream_and_tells_the_server(
-    fake: Server, handler: Handler
-) -> None:
-    told = anyio.Event()
-
-    async def cancelled(_: Request, reply: Reply) -> None:
-        told.set()
-        await reply.whole(202)
-
-    fake.handlers |= {"tools/call": handler, "notifications/cancelled": cancelled}
-    async with connected(fake) as server:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call, server)
-            while not fake.requests("tools/call"):
-                await anyio.sleep(0.01)
-            tasks.cancel_scope.cancel()
-        with anyio.fail_after(PATIENT):
-            await fake.left.wait()
-            await told.wait()
-        (request,) = fake.requests("tools/call")
-        (notification,) = fake.requests("notifications/cancelled")
-        assert notification.message["params"]["requestId"] == request.message["id"]
-        assert server.statistics()["in_flight"] == 0
-
-
-@pytest.mark.parametrize("handler", [hang, hang_in_stream])
-async def test_times_out(fake: Server, handler: Handler) -> None:
-    fake.handlers["tools/call"] = handler
-    async with connected(fake) as server:
-        assert (await call(server, timeout=SHORT)).error_class == "timeout"
-        with anyio.fail_after(PATIENT):
-            await fake.left.wait()
-        del fake.handlers["tools/call"]
-        assert words(await call(server)) == "ok"
-
-
-# Event streams.
-
-
-async def test_keeps_the_connection_of_a_stream_that_ends_properly(fake: Server) -> None:
-    streams: list[SocketStream] = []
-
-    async def stream(request: Request, reply: Reply) -> None:
-        streams.append(reply.stream)
-        await reply.events()
-        answer = {"jsonrpc": "2.0", "id": request.message["id"], "result": text("ok")}
-        await reply.event(answer)
-        await reply.end()
-
-    fake.handlers["tools/call"] = stream
-    async with connected(fake) as server:
-        for _ in range(3):
-            assert words(await call(server)) == "ok"
-    assert len(set(map(id, streams))) == 1
-
-
-async def test_does_not_wait_for_a_stream_that_goes_on_after_the_answer(fake: Server) -> None:
-    async def stream(request: Request, reply: Reply) -> None:
-        await reply.events()
-        answer = {"jsonrpc": "2.0", "id": request.message["id"], "result": text("ok")}
-        await reply.event(answer)
-        await reply.hang()
-
-    fake.handlers["tools/call"] = stream
-    async with connected(fake) as server:
-        for _ in range(3):
-            assert words(await call(server)) == "ok"
-
-
-async def test_resumes_a_stream_that_broke_off(fake: Server) -> None:
-    async def begin(request: Request, reply: Reply) -> None:
-        await reply.events()
-        await reply.event(None, "e1", "retry: 10\n")
-        await reply.event({"jsonrpc": "2.0", "method": "notifications/message"}, "e2")
-        raise anyio.BrokenResourceError
-
-    async def resume(request: Request, reply: Reply) -> None:
-        (original,) = fake.requests("tools/call")
-        await reply.events()
-        if request.headers["last-event-id"] == "e2":
-            await reply.event(None, "e3")
-        else:
-            answer = {"jsonrpc": "2.0", "id": original.message["id"], "result": text("at last")}
-            await reply.event(answer, "e4")
-        await reply.end()
-
-    fake.handlers |= {"tools/call": begin, "GET": resume}
-    async with connected(fake) as server:
-        assert words(await call(server)) == "at last"
-    assert [get.headers["last-event-id"] for get in fake.requests("GET")] == ["e2", "e3"]
-
-
-async def test_gives_up_on_a_stream_that_cannot_be_resumed(fake: Server) -> None:
-    async def begin(request: Request, reply: Reply) -> None:
-        await reply.events()
-        await reply.event(None, "e1", "retry: 1\n")
-        await reply.end()
-
-    fake.handlers["tools/call"] = begin
-    async with connected(fake) as server:
-        assert (await call(server)).error_class == "unavailable"
-    assert len(fake.requests("GET")) == 1
-
-
-async def test_listens_for_what_the_server_sends_unasked(fake: Server) -> None:
-    answered = anyio.Event()
-
-    async def unasked(request: Request, reply: Reply) -> None:
-        await reply.events()
-        if len(fake.requests("GET")) == 1:
-            ping = {"jsonrpc": "2.0", "id": "p1", "method": "ping"}
-            await reply.event(ping, "g1", "retry: 1\n")
-            await reply.end()
-            return
-        assert request.headers["last-event-id"] == "g1"
-        await reply.event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}, "g2")
-        await reply.hang()
-
-    async def answer(request: Request, reply: Reply) -> None:
-        if request.message == {"jsonrpc": "2.0", "id": "p1", "result": {}}:
-            answered.set()
-        await reply.whole(202)
-
-    fake.handlers |= {"GET": unasked, "POST": answer}
-    async with connected(fake, listen=True) as server:
-        with anyio.fail_after(PATIENT):
-            await answered.wait()
-            while not server.tools_changed:
-                await anyio.sleep(0.01)
-        assert words(await call(server)) == "ok"
-
-
-async def test_a_server_that_asks_within_a_call_gets_its_answer(fake: Server) -> None:
-    answers: list[Any] = []
-    answered = anyio.Event()
-
-    async def ask(request: Request, reply: Reply) -> None:
-        await reply.events()
-        await reply.event({"jsonrpc": "2.0", "id": 7, "method": "roots/list"})
-        await answered.wait()
-        answer = {"jsonrpc": "2.0", "id": request.message["id"], "result": text("thanks")}
-        await reply.event(answer)
-        await reply.end()
-
-    async def take(request: Request, reply: Reply) -> None:
-        answers.append(request.message)
-        answered.set()
-        await reply.whole(202)
-
-    fake.handlers |= {"tools/call": ask, "POST": take}
-    async with connected(fake) as server:
-        assert words(await call(server)) == "thanks"
-    assert answers[0]["id"] == 7
-    assert "error" in answers[0]

@@ -1,0 +1,30 @@
+"""The kernel's tests also check that nothing is left: no task, no warning, no log by accident."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+
+from nexau.actors import ActorSystem, open_system
+from nexau.actors._backend import backend_name
+
+
+def tasks_now() -> int:
+    """Tasks alive on the running loop, the caller's own besides."""
+    if backend_name() == "trio":
+        return trio.lowlevel.current_statistics().tasks_living
+    return len([task for task in asyncio.all_tasks() if not task.done()])
+
+
+@pytest.fixture
+async def system(anyio_backend: object) -> AsyncIterator[ActorSystem]:
+    async with open_system("test", seed=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="nexau.actors")
+    return caplog
