@@ -8,6 +8,7 @@ few primitives are where its generality costs more than the work itself (an anyi
 import asyncio
 import contextvars
 import sys
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
@@ -38,6 +39,9 @@ class Backend(Protocol):
     current_task: Callable[[], Any]
     future: Callable[[], Future]
     now: Callable[[], float]
+    """The loop's clock, in seconds."""
+    tick: Callable[[], float]
+    """A clock that runs on within a turn of the loop, as uvloop's does not; virtual in a simulation."""
     cancelled: type[BaseException]
     context: contextvars.Context
     """That of the place that opened the system."""
@@ -88,6 +92,7 @@ class AsyncioBackend:
         self._empty: asyncio.Future[None] | None = None
         self.future: Callable[[], Future] = loop.create_future
         self.now: Callable[[], float] = loop.time
+        self.tick: Callable[[], float] = time.perf_counter
         self.current_task: Callable[[], Any] = _asyncio_current_task(loop)
 
     async def open(self) -> None:
@@ -204,6 +209,7 @@ class TrioBackend:
         self._token = trio.lowlevel.current_trio_token()
         self.future: Callable[[], Future] = TrioFuture
         self.now: Callable[[], float] = trio.current_time
+        self.tick: Callable[[], float] = trio.current_time
         self.current_task: Callable[[], Any] = trio.lowlevel.current_task
 
     async def open(self) -> None:

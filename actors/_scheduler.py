@@ -266,8 +266,8 @@ class Scheduler:
         if not self.watching:
             self.watching = True
             backend.call_soon(self._watch)
-            self.slice_end = backend.now() + SLICE
-        elif backend.now() > self.slice_end:
+            self.slice_end = backend.tick() + SLICE
+        elif backend.tick() > self.slice_end:
             self.leader = PAUSE  # until the watch, one turn of the loop from now
             return None
         while queue:

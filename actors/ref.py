@@ -278,10 +278,10 @@ class ActorRef:
     async def _refuel(self, executor: Executor) -> None:
         """Asks that never suspend must not hold the loop for ever."""
         executor.fuel = FUEL
-        now = self._system._backend.now()
-        if now - executor.stamp > SLICE:
+        tick = self._system._backend.tick
+        if tick() - executor.stamp > SLICE:
             await anyio.lowlevel.checkpoint()
-            executor.stamp = self._system._backend.now()
+            executor.stamp = tick()
 
     def _inline_failed(self, executor: Executor, error: BaseException) -> BaseException:
         """Settle the actor after its handler raised in its asker's task; what to raise there."""

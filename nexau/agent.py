@@ -151,7 +151,7 @@ class AgentActor(Actor):
         try:
             turn = await prepared.model.ask(request)
             if isinstance(turn, ModelError):
-                return Outcome("failed", error=RolloutError("model", describe(turn)))
+                return Outcome("failed", error=RolloutError("model", str(turn)))
             spent = turn.usage
         finally:
             budget.settle(held, spent)

@@ -1,16 +1,17 @@
 """Arguments of calls against their JSON Schema: compiled once, told to the model if wrong."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 from jsonschema_rs import ValidationError
+from jsonschema_rs import ValidationErrorKind as Kind
 
 from nexau.definition import DefinitionError
-from nexau.nearest import hint
+from nexau.nearest import hint, nearest
 from nexau.problems import Trail, clip, cut, show
 from nexau.transports.protocol import ToolSpec
 
@@ -54,28 +55,32 @@ class ArgumentValidator:
         return "\n".join(lines)
 
     def _say(self, fault: ValidationError) -> str:
-        kind = fault.kind
-        match kind.name:
-            case "type":
-                return f"expected {_types(kind.value)}, got {_seen(fault.instance)}"
-            case "required":
-                return f"{str(kind.value)!r} is missing"
-            case "additionalProperties" | "unevaluatedProperties":
+        seen = _seen(fault.instance)
+        match fault.kind:
+            case Kind.Type(types=types):
+                return f"expected {_types(types)}, got {seen}"
+            case Kind.Required(property=name):
+                return f"{str(name)!r} is missing"
+            case (
+                Kind.AdditionalProperties(unexpected=names)
+                | Kind.UnevaluatedProperties(unexpected=names)
+            ):
                 known = self._properties(fault.schema_path)
-                return "; ".join(f"unknown property {clip(name)}{hint(name, known, 'it has')}"
-                                 for name in kind.value[:MAX_FAULTS])  # fmt: skip
-            case "enum":
-                near = ""
-                if isinstance(fault.instance, str):
-                    near = hint(fault.instance, map(str, kind.value), "").partition("; ")[2]
-                    near = f"; {near}" if near.startswith("did") else ""
-                listed = clip(kind.value, _MAX_TEXT)
-                return f"expected one of {listed}, got {_seen(fault.instance)}{near}"
-            case "anyOf" | "oneOf" if inner := _branches(fault):
-                return f"{_seen(fault.instance)} fits none of: {inner}"
+                return "; ".join(
+                    f"unknown property {clip(name)}{hint(name, known, 'it has')}"
+                    for name in names[:MAX_FAULTS]
+                )
+            case Kind.Enum(options=values):
+                close = nearest(seen[1:-1], map(str, values)) if seen[:1] == "'" else None
+                mend = f"; did you mean {close!r}?" if close is not None else ""
+                return f"expected one of {clip(values, _MAX_TEXT)}, got {seen}{mend}"
+            case Kind.AnyOf(context=branches) | Kind.OneOfNotValid(context=branches) if (
+                wanted := _wanted(branches)
+            ):
+                return f"{seen} fits none of: {wanted}"
             case _:
                 said = fault.message.removeprefix(f"{_json(fault.instance)} ")
-                return f"{_seen(fault.instance)} {cut(said, _MAX_TEXT)}"
+                return f"{seen} {cut(said, _MAX_TEXT)}"
 
     def _properties(self, schema_path: list[str | int]) -> list[str]:
         """The names that the schema knows where it refused one."""
@@ -169,16 +174,13 @@ def _json(value: Any) -> str:
         return repr(value)
 
 
-def _branches(fault: ValidationError) -> str:
-    """What each branch of an anyOf wanted, where they are few and simple."""
+def _wanted(branches: Sequence[Sequence[ValidationError]]) -> str:
+    """The types that the branches of an anyOf ask for; empty where they ask for more."""
     said: list[str] = []
-    for branch in _context(fault):
-        types = [_types(each.kind.value) for each in branch if each.kind.name == "type"]
-        if len(branch) != 1 or not types:
-            return ""
-        said += types
+    for branch in branches:
+        match [fault.kind for fault in branch]:
+            case [Kind.Type(types=types)]:
+                said.append(_types(types))
+            case _:
+                return ""
     return ", ".join(dict.fromkeys(said))
-
-
-def _context(fault: ValidationError) -> Iterator[list[ValidationError]]:
-    yield from getattr(fault.kind, "context", ())

@@ -168,7 +168,7 @@ async def test_a_model_that_fails_for_good_fails_the_rollout() -> None:
     done = await run(agent(FunctionPolicy(play), add))
     assert done.status == "failed"
     assert done.error is not None
-    assert (done.error.kind, done.error.message) == ("model", "ModelError: the endpoint is gone")
+    assert (done.error.kind, done.error.message) == ("model", "the endpoint is gone")
     assert len(done.steps) == 1, "what was done is kept"
 
 

@@ -2,13 +2,16 @@
 
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
+from mcp.client.auth import OAuthFlowError
 
+from nexau.transports.authorized import AuthorizedHttp
 from nexau.transports.connection import ConnectionFailed, HttpTarget, open_connection
 from nexau.transports.http import open_http
 from nexau.transports.process import open_process
@@ -269,7 +272,7 @@ async def test_a_broken_answer_fails_one_call(
 async def test_tries_again_what_was_not_processed(fake: Server) -> None:
     async def busy(_: Request, reply: Reply) -> None:
         del fake.handlers["tools/call"]
-        await reply.whole(429, retry_after="0")
+        await reply.whole(429, headers={"Retry-After": "0"})
 
     async with connected(fake) as server:
         fake.handlers["tools/call"] = busy
@@ -306,3 +309,54 @@ async def test_says_that_a_server_refuses_us(fake: Server) -> None:
     with pytest.raises(ConnectionFailed, match="HTTP 401: who are you"):
         async with connected(fake):
             pytest.fail("opened")
+
+
+# Authorization.
+
+
+class Token(httpx2.Auth):
+    """Fetches a token when it is refused."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.token = "none"
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        request.headers["authorization"] = f"Bearer {self.token}"
+        response = yield request
+        if response.status_code == 401:
+            answer = yield httpx2.Request("GET", self.url)
+            self.token = (await answer.aread()).decode()
+            if self.token == "never":
+                raise OAuthFlowError("no such user")
+            request.headers["authorization"] = f"Bearer {self.token}"
+            yield request
+
+
+@pytest.mark.parametrize("token", ["t1", "never"])
+async def test_sends_requests_under_an_auth_of_the_sdk(fake: Server, token: str) -> None:
+    async def guarded(request: Request, reply: Reply) -> None:
+        if request.headers.get("authorization") == "bearer t1":
+            fake.handlers = {}
+            await fake.respond(request, reply)
+            fake.handlers = {"initialize": guarded, "GET": give}
+        else:
+            await reply.whole(401)
+
+    async def give(_: Request, reply: Reply) -> None:
+        await reply.whole(200, token.encode(), "text/plain")
+
+    fake.handlers = {"initialize": guarded, "GET": give}
+    async with open_http() as http:
+        authorized = AuthorizedHttp(http, Token(fake.url))
+        if token == "never":
+            with pytest.raises(ConnectionFailed, match="not authorized: no such user"):
+                async with connected(fake, http=authorized):
+                    pytest.fail("opened")
+            return
+        async with connected(fake, http=authorized) as server:
+            assert words(await call(server)) == "ok"
+    assert len(fake.requests("GET")) == 1
+    assert fake.requests("tools/call")[0].headers["authorization"] == "bearer t1"

@@ -1,7 +1,8 @@
 """A server over streamable HTTP in the test's own event loop, for what no real one would do."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -50,18 +51,26 @@ class Reply:
         self.stream = stream
 
     async def whole(
-        self, status: int, body: bytes = b"", kind: str = "application/json", **headers: str
+        self,
+        status: int,
+        body: bytes = b"",
+        kind: str = "application/json",
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        extra = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
+        extra = "".join(f"{key}: {value}\r\n" for key, value in headers.items())
         head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\ncontent-type: {kind}\r\n"
         await self.stream.send(f"{head}{extra}\r\n".encode() + body)
 
-    async def json(self, message: Any, status: int = 200, **headers: str) -> None:
-        await self.whole(status, msgspec.json.encode(message), "application/json", **headers)
+    async def json(
+        self, message: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        await self.whole(status, msgspec.json.encode(message), headers=headers)
 
-    async def result(self, request: Request, result: Any, **headers: str) -> None:
+    async def result(
+        self, request: Request, result: Any, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         answer = {"jsonrpc": "2.0", "id": request.message["id"], "result": result}
-        await self.json(answer, **headers)
+        await self.json(answer, headers=headers)
 
     async def events(self) -> None:
         head = b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked"
@@ -153,7 +162,7 @@ class Server:
                 "capabilities": {"tools": {"listChanged": True}},
                 "serverInfo": {"name": "server", "version": "1"},
             }
-            await reply.result(request, answer, Mcp_Session_Id=self.session)
+            await reply.result(request, answer, {"Mcp-Session-Id": self.session})
         elif request.method == "server/discover":
             await reply.whole(400, b"Bad Request: no session", "text/plain")
         elif request.headers.get("mcp-session-id") != self.session:
