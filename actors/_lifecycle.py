@@ -329,6 +329,7 @@ def begin_end(cell: "ActorRef", extra: Extra, reason: BaseException | None) -> N
     else:
         hold(cell, STOPPING)
     refuse_mail(cell)
+    cell._closing()
     if extra.job and not extra.dismantled:  # its task will see
         if extra.killed:
             hasten(cell, extra)

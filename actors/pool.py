@@ -37,11 +37,6 @@ class Pool(Actor):
 
     __slots__ = ()
 
-    async def stopped(self) -> None:
-        ref = self.context.ref
-        assert isinstance(ref, PoolRef)
-        ref._fail_waiting()
-
 
 class _Release:
     """Takes the place of a reply where nobody waits for one: frees the worker."""
@@ -188,7 +183,8 @@ class PoolRef(ActorRef):
         assert worker is not None
         return worker
 
-    def _fail_waiting(self) -> None:
+    def _closing(self) -> None:
+        """Fail the calls that wait."""
         queue, self._queue = self._queue, deque()
         for item in queue:
             if type(item) is not _Turn:

@@ -420,6 +420,9 @@ class ActorRef:
         """Wait until it has ended, whoever ends it."""
         await gone(self)
 
+    def _closing(self) -> None:
+        """The end has begun."""
+
     # -- for workers
 
     def _worker_failed(self, worker: Worker, item: Any, error: BaseException) -> bool:

@@ -43,6 +43,8 @@ class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_un
     """Seconds for one attempt."""
     retries: int = 5
     stream: bool = False
+    images: bool = True
+    """Whether the model reads images; without, a tool's image becomes a note that there is one."""
     price: Price | None = None
 
 
@@ -128,8 +130,8 @@ class HttpServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True)
     headers: dict[str, str] = {}
     """`${NAME}` in a value is read from the environment."""
     command: str | None = None
-    """Starts the server, when the runtime is to run it: `{port}` in `args` and in `url` is a free
-    port of the loopback interface."""
+    """Starts the server, when the runtime is to run it: `{port}` in `args`, `env` and `url` is a
+    free port of the loopback interface."""
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     cwd: str | None = None
@@ -196,7 +198,7 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     variables: dict[str, Any] = {}
     """For the prompt templates."""
     plan: Any = None
-    """The gold plan (docs/agents.md, "Plans")."""
+    """The gold plan (docs/models.md, "Plans")."""
     group: str | None = None
     metadata: dict[str, Any] = {}
     """Carried into the trajectory, never shown to a model."""

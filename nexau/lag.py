@@ -3,16 +3,16 @@
 import time
 
 import anyio
-import structlog
 
 from nexau.actors import Actor
 from nexau.histogram import Histogram
+from nexau.transports.log import get_logger
 
 INTERVAL = 0.05
 WARN_SECONDS = 1.0
 WARN_EVERY = 30.0
 
-log = structlog.get_logger("nexau.lag")
+log = get_logger("nexau.lag")
 
 
 class LagMonitor(Actor):

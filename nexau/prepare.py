@@ -5,7 +5,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import msgspec
-import structlog
 
 from nexau.actors import PoolRef
 from nexau.arguments import validator
@@ -15,9 +14,10 @@ from nexau.prompts import compile_prompt, render
 from nexau.scope import Scope
 from nexau.servers import ServerPool, ToolsUnavailable
 from nexau.trajectory import AgentRecord
+from nexau.transports.log import get_logger
 from nexau.transports.protocol import Call, Limits, Result, ToolSpec
 
-log = structlog.get_logger("nexau.prepare")
+log = get_logger("nexau.prepare")
 
 Validator = Callable[[dict[str, Any]], str | None]
 

@@ -1,5 +1,6 @@
 """The runtime: what people embed. One tree of actors, any number of agents and runs."""
 
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
@@ -167,7 +168,8 @@ class Runtime:
         model = agent.model
         if isinstance(model, MODEL_CONFIGS):
             base = agent.source.parent if agent.source is not None else None
-            model = open_model(model, base_dir=base, http=self._http)
+            chance = random.Random(f"{self._seed}/{agent.name}")
+            model = open_model(model, base_dir=base, http=self._http, chance=chance)
             self._models.append(model)
         policy = model
         return self._model_pools.add_pool(agent.name, lambda: PolicyActor(policy))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import structlog
 
 from nexau.actors import (
     ActorRef,
@@ -23,12 +22,13 @@ from nexau.group import Group
 from nexau.sessions import Link, McpTool, Session, SessionActor, Target
 from nexau.targets import locate
 from nexau.transports.http import HttpClient
+from nexau.transports.log import get_logger
 from nexau.transports.protocol import ToolSpec
 
 CALLS_PER_SESSION = 4096
 RESET_SECONDS = 30.0
 
-log = structlog.get_logger("nexau.servers")
+log = get_logger("nexau.servers")
 
 
 class ToolsUnavailable(Exception):

@@ -31,6 +31,7 @@ def locate(
     if config.command is None:
         return target, None
     command, cwd = _python(config.command), _cwd(config, base)
+    env = {key: text.replace("{port}", str(port)) for key, text in env.items()}
     args = tuple(arg.replace("{port}", str(port)) for arg in config.args)
     timeout = config.start_timeout
     return target, lambda: ProcessActor(name, command, args, env, cwd, port, timeout)

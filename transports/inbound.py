@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 from mcp.shared.dispatcher import (
     CallOptions,
@@ -19,6 +18,7 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST
 from pydantic import ValidationError
 
+from nexau.transports.log import get_logger
 from nexau.transports.wire import (
     ABSENT,
     BAD,
@@ -35,7 +35,7 @@ from nexau.transports.wire import (
 if TYPE_CHECKING:
     from nexau.transports.jsonrpc import Channel
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _QUEUE = 256
 """Notifications kept; beyond that the oldest are dropped."""

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
-import structlog
 from anyio.abc import TaskStatus
 from mcp.shared.dispatcher import CallOptions, OnNotify, OnNotifyIntercept, OnRequest, ProgressFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, PARSE_ERROR, REQUEST_TIMEOUT
 
 from nexau.transports.inbound import Inbound
+from nexau.transports.log import get_logger
 from nexau.transports.pending import NEVER, Deadlines, Lost, Outcome, Pending
 from nexau.transports.pipes import on_asyncio
 from nexau.transports.protocol import Progress
@@ -40,7 +40,7 @@ from nexau.transports.wire import (
     same_id,
 )
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _REMEMBERED = 1024
 """Abandoned ids kept, to tell a late answer from a wrong one."""
@@ -247,6 +247,10 @@ class JsonRpc:
         return self.closed if self.closed_by_peer else None
 
     # What channels call.
+
+    def peer_gone(self, reason: str) -> None:
+        """Fail what waits, before `Channel.run` gets round to returning."""
+        self._close(reason, by_peer=True)
 
     def receive_lines(self, data: bytes) -> None:
         """Take newline-delimited messages, whole lines only."""

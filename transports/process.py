@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
-import structlog
 
+from nexau.transports.log import get_logger
 from nexau.transports.pipes import pump
 from nexau.transports.scoping import Keepers, keepers
 from nexau.transports.warden import WARDEN
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 """Environment variables that a child gets from ours: nothing that holds a secret."""

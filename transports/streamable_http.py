@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 
 from nexau.transports.http import HttpClient, HttpError, HttpResponse
 from nexau.transports.jsonrpc import JsonRpc
+from nexau.transports.log import get_logger
 from nexau.transports.negotiation import is_modern
 from nexau.transports.pending import Lost, Pending
 from nexau.transports.retry import asked_wait
@@ -24,7 +24,7 @@ from nexau.transports.scoping import background
 from nexau.transports.sse import EventParser, TooLong
 from nexau.transports.wire import RequestId, encode_notification
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SESSION_HEADER = "mcp-session-id"
 _LAST_EVENT_ID = "last-event-id"
@@ -202,6 +202,7 @@ class StreamableHttp:
             self._over.set()
             if pending is not None:
                 pending.resolve(Lost("closed", reason))
+            self._rpc.peer_gone(reason)
         if pending is None:
             return
         if body is not None and _media_type(response) == "application/json":

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 
 import anyio
-import structlog
 from anyio.abc import TaskStatus
 from mcp import ClientSession
 from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp_types import METHOD_NOT_FOUND
 
-log = structlog.get_logger(__name__)
+from nexau.transports.log import get_logger
+
+log = get_logger(__name__)
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0

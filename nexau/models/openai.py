@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import msgspec
-import structlog
 from msgspec import Struct
 
 from nexau.definition import OpenAIModel
@@ -26,10 +25,11 @@ from nexau.models.openai_wire import (
     turn_of,
 )
 from nexau.transports.http import HttpClient, HttpError, HttpResponse, public_url
+from nexau.transports.log import get_logger
 from nexau.transports.protocol import ToolSpec
 from nexau.transports.retry import RETRIED, asked_wait, backoff
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_WAIT = 600.0
 """Seconds of `Retry-After` beyond which the model is given up."""

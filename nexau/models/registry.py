@@ -76,7 +76,9 @@ def _openai(
             raise DefinitionError(f"model.headers: {name!r} is not a name that a header can have")
         _check_value(value, f"model.headers.{name}")
     secret = _key(config.api_key_env, environ)
-    return OpenAIChat(config, http, key=secret, headers=headers, chance=chance)
+    return OpenAIChat(
+        config, http, key=secret, headers=headers, images=config.images, chance=chance
+    )
 
 
 def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:

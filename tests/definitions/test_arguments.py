@@ -80,7 +80,9 @@ def test_values_that_json_does_not_have(value: Any) -> None:
 
 def test_numbers_at_the_edge() -> None:
     schema = {"properties": {"n": {"type": "integer"}}}
-    assert validate(schema, {"n": 10**40}) is None
+    assert validate(schema, {"n": 2**62}) is None
+    # Told as too big by older versions of the library, valid for newer ones.
+    assert validate(schema, {"n": 10**40}) in (None, "int too big to convert")
     assert validate(schema, {"n": 2.0}) is None
     assert validate(schema, {"n": math.inf}) is not None
     assert validate(schema, {"n": math.nan}) is not None
@@ -91,7 +93,7 @@ def test_numbers_at_the_edge() -> None:
     [
         ({"type": "strin"}, r"not a JSON Schema: type: "),
         ({"minimum": "a"}, r"minimum: .* is not of type .number"),
-        ({"properties": {"a": {"pattern": "(("}}}, r"properties\.a\.pattern: "),
+        ({"properties": {"a": {"pattern": "(("}}}, r"\(\(. is not a .regex"),
         ({"$ref": "https://example.com/x"}, r"example\.com/x lies outside the schema, and is not"),
         ({"$ref": "file:///etc/passwd"}, r"lies outside the schema"),
         ({"$ref": "#/$defs/none"}, r"'/\$defs/none' does not exist"),
