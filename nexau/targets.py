@@ -26,8 +26,9 @@ def locate(
         return StdioTarget(_python(config.command), config.args, env, _cwd(config, base)), None
     port = _free_port() if config.command is not None else 0
     url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
-    listen = config.sessions == "shared"
-    target = HttpTarget(url, _expanded(config.headers, f"{name}.headers"), listen)
+    own = config.sessions == "rollout"
+    headers = _expanded(config.headers, f"{name}.headers")
+    target = HttpTarget(url, headers, listen=not own, own_session=own)
     if config.command is None:
         return target, None
     command, cwd = _python(config.command), _cwd(config, base)

@@ -65,6 +65,9 @@ class HttpTarget(Struct, frozen=True):
     headers: dict[str, str] = {}
     listen: bool = True
     """Whether to hold a stream open for what the server sends unasked; it costs a connection."""
+    own_session: bool = False
+    """Whether the server must keep a session, and so a state, for this connection alone. Then a
+    revision that has sessions is agreed on (2025-11-25 or older), and a server without fails."""
 
 
 Target = StdioTarget | HttpTarget
@@ -256,12 +259,13 @@ class _Opening:
         self._max = max_result_bytes
         self._handlers = handlers
         self._deadline = deadline
+        self._own_session = isinstance(target, HttpTarget) and target.own_session
 
     async def enter(self, stack: AsyncExitStack) -> Connection:
         """Raises ConnectionFailed."""
         first = AsyncExitStack()
         await stack.enter_async_context(first)
-        connection = await self._attempt(first, probe=True)
+        connection = await self._attempt(first, probe=not self._own_session)
         if connection is None:
             # Servers exist that end at any first message but `initialize`.
             await first.aclose()
@@ -294,6 +298,10 @@ class _Opening:
                 await negotiate(session, probe_timeout=_PROBE_TIMEOUT if probe else None)
                 if not isinstance(self._target, HttpTarget) or self._target.listen:
                     await _listen(session, channel, connection, tasks)
+                if self._own_session and getattr(channel, "session_id", None) is None:
+                    raise ConnectionFailed(
+                        f"{self._name}: the server keeps no sessions, so all would share one state"
+                    )
                 await connection.adopt(session, self._max)
             except ConnectionFailed:
                 raise

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 
+import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
@@ -16,6 +18,16 @@ def tasks_now() -> int:
     if backend_name() == "trio":
         return trio.lowlevel.current_statistics().tasks_living
     return len([task for task in asyncio.all_tasks() if not task.done()])
+
+
+async def settle() -> None:
+    """Let everything run until it waits for time or for the test."""
+    for _ in range(3):
+        if backend_name() == "trio":
+            await anyio.wait_all_tasks_blocked()
+        else:  # where that polls ten times a second
+            for _ in range(8):
+                await anyio.lowlevel.checkpoint()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Boom, Recorder
 
 from nexau.actors import (
     Actor,
@@ -20,6 +19,8 @@ from nexau.actors import (
     StrayCancellation,
     open_system,
 )
+from tests.actors.actors_for_tests import Boom, Recorder
+from tests.actors.conftest import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,7 @@ async def test_cancelling_a_waiting_ask_takes_its_message_back(system: ActorSyst
         await gate.wait()
 
     await ref.tell(("do", wait))
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     with anyio.move_on_after(0.01):
         await ref.ask("never")
     assert ref.statistics().mailbox == 0
@@ -178,12 +179,12 @@ async def test_an_ask_fails_when_the_actor_ends(system: ActorSystem, end: str) -
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask, ("do", wait))
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         for number in range(5):
             group.start_soon(ask, number)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         group.start_soon(ref.kill if end == "kill" else ref.stop)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert len(errors) == (6 if end == "kill" else 5)
         gate.set()
 
@@ -208,7 +209,7 @@ async def test_killing_an_actor_that_runs_in_its_askers_task(
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await ref.kill()
     assert isinstance(outcome[0], ActorStopped)
     assert outcome[1] == "went on"
@@ -235,7 +236,7 @@ async def test_killing_the_middle_of_a_chain(system: ActorSystem) -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await b.kill()
     assert errors[0].path == "/test/b"
     assert c.alive
@@ -262,7 +263,7 @@ async def test_a_kill_goes_through_a_task_group_in_the_handler(system: ActorSyst
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await ref.kill()
     assert len(errors) == 1
 

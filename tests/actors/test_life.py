@@ -6,8 +6,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Boom, Hooked, Recorder, factory
-from tests.actors.conftest import tasks_now
 
 from nexau.actors import (
     Actor,
@@ -20,6 +18,8 @@ from nexau.actors import (
     SupervisorFailed,
     open_system,
 )
+from tests.actors.actors_for_tests import Boom, Hooked, Recorder, factory
+from tests.actors.conftest import settle, tasks_now
 
 pytestmark = pytest.mark.anyio
 
@@ -85,9 +85,9 @@ async def test_stop_finishes_the_current_message(system: ActorSystem) -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(ask)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         group.start_soon(ref.stop)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         assert not ref.alive
         with pytest.raises(ActorStopped):
             await ref.ask(1)
@@ -101,7 +101,7 @@ async def test_stop_loses_patience(system: ActorSystem) -> None:
     spec = ChildSpec("slow", factory(Hooked, log), restart="temporary", shutdown=0.01)
     ref = system.spawn(spec)
     ref.tell_nowait("hang")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     with anyio.fail_after(5):
         await ref.stop()
     assert log == ["started", "cancelled", "stopped"]
@@ -136,7 +136,7 @@ async def test_a_parent_that_waits_for_its_child_can_be_ended(system: ActorSyste
 
     ref = system.spawn(factory(Waits, log))
     ref.tell_nowait("go")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     with anyio.fail_after(5):
         await ref.kill()
     assert log == ["child:cancelled"]
@@ -163,10 +163,10 @@ async def test_ending_oneself_from_inside(system: ActorSystem) -> None:
 async def test_a_kill_overtakes_a_stop(system: ActorSystem) -> None:
     ref = system.spawn(ChildSpec("x", Recorder, restart="temporary", shutdown=None))
     ref.tell_nowait("hang")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     async with anyio.create_task_group() as group:
         group.start_soon(ref.stop)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         with anyio.fail_after(5):
             await ref.kill()
 
@@ -228,7 +228,7 @@ async def test_a_background_task_ends_with_its_actor(system: ActorSystem) -> Non
 
     ref = system.spawn(factory(Owner, log))
     await ref.ask(1)
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     await ref.stop()
     assert sorted(map(str, log[:2])) == ["1", "brief"]
     assert log[2:] == ["task over", "stopped"]
@@ -269,7 +269,7 @@ async def test_an_error_in_the_block_kills_and_comes_out_as_it_is() -> None:
     with pytest.raises(Boom):
         async with open_system("s") as system:
             system.spawn(Recorder).tell_nowait("hang")
-            await anyio.wait_all_tasks_blocked()
+            await settle()
             raise Boom
     assert tasks_now() == before
 
@@ -292,7 +292,7 @@ async def test_cancelling_while_leaving_kills() -> None:
         async with open_system("s") as system:
             ref = system.spawn(ChildSpec("x", Recorder, restart="temporary", shutdown=None))
             ref.tell_nowait("hang")
-            await anyio.wait_all_tasks_blocked()
+            await settle()
     assert scope.cancelled_caught
     assert tasks_now() == before
 

@@ -5,13 +5,11 @@ phase and struck. The cell states what the asker sees, what the supervisor does,
 is left behind: no task, no actor, no silent loss.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Boom
-from tests.actors.conftest import tasks_now
 
 from nexau.actors import (
     Actor,
@@ -25,6 +23,8 @@ from nexau.actors import (
     open_system,
 )
 from nexau.actors.specs import Strategy
+from tests.actors.actors_for_tests import Boom
+from tests.actors.conftest import settle, tasks_now
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ class Scene:
     def __init__(self, system: ActorSystem, strategy: Strategy) -> None:
         self.system = system
         self.orders = Orders()
-        self.outcome: list[Any] = []
+        self.outcome: dict[Any, Any] = {}
         sibling = Child
         spec = SupervisorSpec(
             strategy=strategy,
@@ -128,13 +128,9 @@ class Scene:
 
     async def ask(self, message: Any, timeout: float | None = None) -> None:
         try:
-            self.outcome.append(await self.victim.ask(message, timeout=timeout))
+            self.outcome[message] = await self.victim.ask(message, timeout=timeout)
         except (Boom, ActorStopped, AskTimeout) as error:
-            self.outcome.append(error)
-
-    async def settle(self) -> None:
-        for _ in range(3):
-            await anyio.wait_all_tasks_blocked()
+            self.outcome[message] = error
 
 
 async def bring(scene: Scene, phase: str, group: Any) -> None:
@@ -142,14 +138,14 @@ async def bring(scene: Scene, phase: str, group: Any) -> None:
     orders = scene.orders
     if phase != "starting":
         orders.start_gate.set()
-    await scene.settle()
+    await settle()
     if phase in ("running", "suspended"):
         group.start_soon(scene.ask, "suspend")
     elif phase == "restarting":
         group.start_soon(scene.ask, "error")
     elif phase == "stopping":
         group.start_soon(scene.victim.stop)
-    await scene.settle()
+    await settle()
     if phase == "running":  # the message before has just ended: no suspension in between
         orders.message_gate.set()
     if phase not in ("restarting", "stopping"):
@@ -157,7 +153,7 @@ async def bring(scene: Scene, phase: str, group: Any) -> None:
 
 
 async def strike(scene: Scene, failure: str, group: Any) -> None:
-    orders, victim, system = scene.orders, scene.victim, scene.system
+    orders, victim = scene.orders, scene.victim
     match failure:
         case "error":
             group.start_soon(scene.ask, "error")
@@ -180,8 +176,7 @@ async def strike(scene: Scene, failure: str, group: Any) -> None:
             supervisor = scene.supervisor
             assert supervisor is not None
             supervisor._actor.context.start_soon(fail_in_supervisor)
-    await scene.settle()
-    del system
+    await settle()
 
 
 async def fail_in_supervisor() -> None:
@@ -210,8 +205,7 @@ async def test_cell(failure: str, phase: str, strategy: Strategy) -> None:
                 scene.orders.open_all()
         await check_the_end(scene, failure, phase)
         statistics = system.statistics()
-        expected = 6 if lasting(failure, phase) else 4
-        assert statistics.actors == expected + lasting(failure, phase), system.tree()
+        assert statistics.actors == (7 if lasting(failure, phase) else 5), system.tree()
     assert system.statistics().actors == 0
     assert tasks_now() == tasks
 
@@ -223,20 +217,23 @@ async def check_the_end(scene: Scene, failure: str, phase: str) -> None:
         for child in scene.supervisor.children:
             await child.ready()
             assert await child.ask("alive?") == "alive?"
-    if failure in ("error", "crash in start hook", "crash in stop hook", "crash in child"):
-        struck = scene.outcome[-1]
-        assert isinstance(struck, Boom if phase != "stopping" else ActorStopped)
-    elif failure == "timeout":
-        struck = scene.outcome[-1]
-        # A waiting ask runs out of time; one of an actor that has ended is told so at once.
-        assert isinstance(struck, ActorStopped if phase == "stopping" else AskTimeout)
-    elif failure == "kill":
-        assert all(isinstance(entry, (ActorStopped, Boom, str)) for entry in scene.outcome)
+    seen = scene.outcome
+    over = phase == "stopping"  # then an asker is told at once
+    match failure:
+        case "error" | "crash in start hook" | "crash in stop hook":
+            assert isinstance(seen["error"], ActorStopped if over else Boom)
+        case "crash in child":
+            assert isinstance(seen["child"], ActorStopped if over else (Boom, ActorStopped))
+        case "timeout":
+            assert isinstance(seen["hang"], ActorStopped if over else AskTimeout)
+        case "kill" if phase == "suspended":
+            assert isinstance(seen["suspend"], ActorStopped)
+        case "crash in supervisor" if phase == "suspended":
+            assert seen["suspend"] == "suspend" or isinstance(seen["suspend"], ActorStopped)
+        case "cancellation":
+            assert "hang" not in seen or over
 
 
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         await anyio.sleep(0.001)
-
-
-Strike = Callable[[Scene], Awaitable[None]]

@@ -5,9 +5,10 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Recorder
 
 from nexau.actors import Actor, ActorSystem, Deadlock, MailboxFull
+from tests.actors.actors_for_tests import Recorder
+from tests.actors.conftest import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ async def test_never_two_messages_at_once(system: ActorSystem) -> None:
 async def test_a_full_mailbox_refuses_a_tell_that_cannot_wait(system: ActorSystem) -> None:
     ref = system.spawn(Recorder, mailbox=3)
     ref.tell_nowait("hang")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     for number in range(3):
         ref.tell_nowait(number)
     with pytest.raises(MailboxFull) as caught:
@@ -76,7 +77,7 @@ async def test_a_bound_is_never_passed_and_waiters_come_first_served(system: Act
     async with anyio.create_task_group() as group:
         for number in range(60):
             group.start_soon(ref.tell, number)
-            await anyio.wait_all_tasks_blocked() if number < 8 else None
+            await settle() if number < 8 else None
     log = await ref.ask("log")
     assert log[:9] == ["first", *range(8)]
     assert sorted(log[1:]) == list(range(60))
@@ -91,7 +92,7 @@ async def test_a_cancelled_wait_for_room_delivers_nothing(system: ActorSystem) -
         await gate.wait()
 
     ref.tell_nowait(("do", wait))
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     ref.tell_nowait("kept")
     with anyio.move_on_after(0.01):
         await ref.tell("given up")
@@ -115,12 +116,12 @@ async def test_telling_the_dead_makes_a_dead_letter(system: ActorSystem) -> None
 async def test_mail_left_at_a_stop_becomes_dead_letters(system: ActorSystem) -> None:
     ref = system.spawn(Recorder, mailbox=2)
     ref.tell_nowait("hang")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     ref.tell_nowait(1)
     ref.tell_nowait(2)
     async with anyio.create_task_group() as group:
         group.start_soon(ref.tell, 3)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await ref.kill()
     assert sorted(str(letter.message) for letter in system.dead_letters) == ["1", "2", "3", "hang"]
 
@@ -159,7 +160,7 @@ async def test_two_actors_that_fill_each_other_are_told_so(system: ActorSystem) 
     pair = [system.spawn(Filler, name=name, mailbox=2) for name in ("a", "b")]
     for ref in pair:
         ref.tell_nowait("go")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     with anyio.fail_after(5):
         for ref in pair:
             await ref.ask("end")

@@ -4,9 +4,10 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Boom, Hooked, Recorder
 
 from nexau.actors import Actor, ActorStopped, ActorSystem, AskTimeout, MailboxFull
+from tests.actors.actors_for_tests import Boom, Hooked, Recorder
+from tests.actors.conftest import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +93,7 @@ async def test_a_crashed_worker_fails_its_asker_and_is_replaced(system: ActorSys
             await pool.ask("boom")
     await pool.tell("boom")
     assert await pool.ask(1) == 1
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     assert pool.statistics().crashed == 11
     assert pool.statistics().busy == 0
 
@@ -119,7 +120,7 @@ async def test_cancelled_calls_free_their_worker_and_their_place(system: ActorSy
         await pool.ask("hang", timeout=0.01)
     async with anyio.create_task_group() as group:
         group.start_soon(pool.ask, "hang")
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         with anyio.move_on_after(0.01):
             await pool.ask(1)
         assert pool.statistics().waiting == 0
@@ -141,7 +142,7 @@ async def test_a_pool_that_ends_fails_those_who_wait(system: ActorSystem) -> Non
     async with anyio.create_task_group() as group:
         for _ in range(3):
             group.start_soon(call)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         await pool.kill()
     assert len(errors) == 3
     with pytest.raises(ActorStopped):

@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.actors.actors_for_tests import Boom, Hooked, Recorder, factory
 
 from nexau.actors import (
     Actor,
@@ -21,6 +20,8 @@ from nexau.actors import (
 )
 from nexau.actors.specs import RestartType, Strategy
 from nexau.actors.supervision import Delay, add_restart, affected, restarts
+from tests.actors.actors_for_tests import Boom, Hooked, Recorder, factory
+from tests.actors.conftest import settle
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +37,7 @@ pytestmark = pytest.mark.anyio
         ([0, 0, 0, 0], 3, 1, [True, True, True, False]),
     ],
 )
-def test_the_window(
-    times: list[float], intensity: int, period: float, allowed: list[bool]
-) -> None:
+def test_the_window(times: list[float], intensity: int, period: float, allowed: list[bool]) -> None:
     stamps: deque[float] = deque()
     assert [add_restart(stamps, now, intensity, period) for now in times] == allowed
 
@@ -148,10 +147,10 @@ async def test_a_restart_keeps_address_mailbox_and_waiting_askers(system: ActorS
 
     await ref.tell(("do", fail_at_gate))
     async with anyio.create_task_group() as group:
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         for number in range(3):
             group.start_soon(ask, number)
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         gate.set()
     assert sorted(answers) == [0, 1, 2]
     log = await ref.ask("log")
@@ -231,7 +230,7 @@ async def test_a_busy_parent_holds_no_restart_up(system: ActorSystem) -> None:
     parent = system.spawn(Parent)
     child = await parent.ask("child")
     await parent.tell("hang")
-    await anyio.wait_all_tasks_blocked()
+    await settle()
     await crash(child)
     assert await child.ask(1) == 1
     await parent.kill()
@@ -259,7 +258,7 @@ async def test_a_stop_does_not_wait_for_a_backoff(system: ActorSystem) -> None:
         supervisor = system.supervise(spec)
         await supervisor.ready()
         await crash(supervisor.children[1])
-        await anyio.wait_all_tasks_blocked()
+        await settle()
         with anyio.fail_after(5):
             await supervisor.stop()
 

@@ -27,10 +27,10 @@ FOREVER = 3600.0
 
 
 def started(process: subprocess.Popen[bytes], count: int) -> list[dict[str, Any]]:
-    """Reads events until `count` calls have been sent: from then on something runs."""
+    """Reads events until `count` turns have asked for calls: from then on something runs."""
     assert process.stdout is not None
     events: list[dict[str, Any]] = []
-    while sum(event["type"] == "call" for event in events) < count:
+    while sum(bool(event.get("calls")) for event in events) < count:
         line = process.stdout.readline()
         assert line, process.stderr and process.stderr.read().decode()
         events.append(json.loads(line))
