@@ -41,7 +41,7 @@ class Backend(Protocol):
     now: Callable[[], float]
     """The loop's clock, in seconds."""
     tick: Callable[[], float]
-    """A clock that runs on within a turn of the loop, as uvloop's does not; virtual in a simulation."""
+    """A clock that runs on within a turn of the loop, as uvloop's does not."""
     cancelled: type[BaseException]
     context: contextvars.Context
     """That of the place that opened the system."""

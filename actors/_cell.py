@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from nexau.actors._family import Extra
-from nexau.actors._scheduler import DEAD, HELD, RUNNING, START, STOPPING, Ask, Failure, Worker
+from nexau.actors._scheduler import (
+    DEAD,
+    HELD,
+    RUNNING,
+    START,
+    STOPPING,
+    Ask,
+    Failure,
+    Unattended,
+    Worker,
+)
 from nexau.actors.errors import ActorStopped
 from nexau.actors.signals import Down
 
@@ -38,7 +48,9 @@ def reject(cell: "ActorRef", item: Any) -> None:
     if type(item) is Ask:
         if not item.reply.done():
             item.reply.set_result(Failure(stopped_error(cell)))
-        return
+        if not isinstance(item.reply, Unattended):
+            return
+        item = item.message
     reason = cell._extra.reason if cell._extra is not None else None
     cell._system._dead_letter(item, cell, reason)
 

@@ -16,6 +16,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 from msgspec import Struct
 
 from nexau.actors._backend import Backend, Future
@@ -43,6 +44,12 @@ class Ask(Struct, gc=False, eq=False):
 
     message: Any
     reply: Future
+
+
+class Unattended:
+    """Base of replies that nobody waits for, so that errors and losses are noted as a tell's."""
+
+    __slots__ = ()
 
 
 class Failure(Struct, gc=False, eq=False):
@@ -97,7 +104,7 @@ def adopt(task: Any, base: Context) -> Executor:
 class Worker(Executor):
     """A pooled task: leader, or in charge of one actor whose handler suspends."""
 
-    __slots__ = ("ask", "assigned", "parked", "root", "scheduler", "scope")
+    __slots__ = ("ask", "assigned", "parked", "root", "scheduler", "scope", "struck")
 
     def __init__(self, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
@@ -108,6 +115,7 @@ class Worker(Executor):
         self.ask: Any = None
         """The message in hand."""
         self.scope: anyio.CancelScope
+        self.struck = False
 
     async def run(self) -> None:
         scheduler = self.scheduler
@@ -118,11 +126,17 @@ class Worker(Executor):
         try:
             going = True
             while going:
+                self.struck = False
                 with anyio.CancelScope() as self.scope:
                     going = await self._serve()
         finally:
             scheduler.workers -= 1
             scheduler.left(self)
+
+    def strike(self) -> None:
+        """Cancel what it runs."""
+        self.struck = True
+        self.scope.cancel()
 
     async def _serve(self) -> bool:
         """Run actors until there is nothing left for this worker; False to end it."""
@@ -136,6 +150,8 @@ class Worker(Executor):
             self.assigned = None
             if not await self._turn(cell):
                 return False
+            if self.struck:  # too late for that handler; it must not hit the next
+                await anyio.lowlevel.checkpoint()
 
     async def _turn(  # noqa: C901 - the hot loop: a call for each part costs a fifth of it
         self, cell: "ActorRef"

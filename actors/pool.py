@@ -9,7 +9,7 @@ import anyio
 from msgspec import Struct
 
 from nexau.actors._backend import Future
-from nexau.actors._scheduler import STOPPING, Ask
+from nexau.actors._scheduler import STOPPING, Ask, Unattended
 from nexau.actors.actor import Actor
 from nexau.actors.errors import AskTimeout, MailboxFull
 from nexau.actors.ref import ActorRef
@@ -38,7 +38,7 @@ class Pool(Actor):
     __slots__ = ()
 
 
-class _Release:
+class _Release(Unattended):
     """Takes the place of a reply where nobody waits for one: frees the worker."""
 
     __slots__ = ("pool", "worker")

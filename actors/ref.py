@@ -29,6 +29,7 @@ from nexau.actors._scheduler import (
     Executor,
     Failure,
     Kind,
+    Unattended,
     Worker,
     adopt,
     current_executor,
@@ -345,7 +346,6 @@ class ActorRef:
 
     async def _ask_queued(self, executor: Executor, message: Any) -> Any:
         if self._state >= STOPPING:
-            self._system._dead_letter(message, self, None)
             raise stopped_error(self)
         if self._state == RUNNING:
             self._check_circle(executor)
@@ -372,7 +372,7 @@ class ActorRef:
         """The asker has gone: take its message back, or cancel the work on it."""
         by = self._by
         if self._state == RUNNING and isinstance(by, Worker) and by.ask is item:
-            by.scope.cancel()
+            by.strike()
             return
         mail = self._mail
         if mail is not None and item in mail:
@@ -428,9 +428,8 @@ class ActorRef:
     def _worker_failed(self, worker: Worker, item: Any, error: BaseException) -> bool:
         """Attribute what a handler or `started` raised; True if it must rise further."""
         backend = self._system._backend
-        reply = item.reply if type(item) is Ask else None
         if isinstance(error, (backend.cancelled, Interrupt)):
-            cancelled = worker.scope.cancel_called
+            cancelled = worker.struck
             if cancelled or backend.is_cancelled(worker.task()):
                 if self._state != RUNNING or not cancelled:
                     self._answer(item, Failure(stopped_error(self)))
@@ -442,19 +441,24 @@ class ActorRef:
         if item is not START and isinstance(error, (Refused, *self._kind.refuses)):
             self._answer(item, Failure(refusal))
             return False
-        if reply is not None:
-            self._answer(item, Failure(error))
+        attended = type(item) is Ask and not isinstance(item.reply, Unattended)
+        if type(item) is Ask and not item.reply.done():
+            item.reply.set_result(Failure(error))
         if not isinstance(error, Exception):
             return True
-        lifecycle.fail(self, error, leaving=True, told=reply is None)
+        lifecycle.fail(self, error, leaving=True, told=not attended)
         return False
 
     def _answer(self, item: Any, failure: Failure) -> None:
+        message = item
         if type(item) is Ask:
             if not item.reply.done():
                 item.reply.set_result(failure)
-        elif item is not START:
-            self._system._dead_letter(item, self, failure.error)
+            if not isinstance(item.reply, Unattended):
+                return
+            message = item.message
+        if item is not START:
+            self._system._dead_letter(message, self, failure.error)
 
     def _came_up(self) -> None:
         came_up(self)
@@ -465,7 +469,7 @@ class ActorRef:
         if by is None:
             return
         if isinstance(by, Worker) and by.root is self:
-            by.scope.cancel()
+            by.strike()
             return
         extra = self._extra
         task = by.task()

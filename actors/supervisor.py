@@ -1,6 +1,7 @@
 """Supervisors: actors without a behaviour of their own, only children."""
 
 from nexau.actors.actor import Actor
+from nexau.actors.errors import ActorStopped
 from nexau.actors.ref import ActorRef
 from nexau.actors.specs import ChildSpec, SupervisorSpec
 
@@ -15,7 +16,12 @@ class Supervisor(Actor):
 
     async def started(self) -> None:
         for child in self._spec.children:
-            await self.context.spawn(child).ready()
+            ref = self.context.spawn(child)
+            try:
+                await ref.ready()
+            except ActorStopped as stopped:
+                if stopped.reason is not None:
+                    raise
 
 
 class SupervisorRef(ActorRef):

@@ -134,7 +134,9 @@ def answer(
         for sample in harness.run(plan):
             samples.append(sample)
             _line(out, sample)
-            console.print(report.progress(sample, len(samples), total), highlight=False, markup=False)
+            console.print(
+                report.progress(sample, len(samples), total), highlight=False, markup=False
+            )
         found = harness.cells(plan, samples)
         for cell in found:
             _line(out, cell)

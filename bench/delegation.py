@@ -1,6 +1,6 @@
 """What does delegation cost: a parent that asks two sub-agents, each with tools of its own?
 
-    python -m bench.delegation --concurrency 64
+python -m bench.delegation --concurrency 64
 """
 
 import sys

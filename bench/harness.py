@@ -234,6 +234,7 @@ def _ask(arguments: Sequence[str], patience: float) -> dict[str, Any] | str:
 
     Its output goes to files: a server that outlives it would keep a pipe open, and us waiting.
     """
+    path = (str(ROOT), os.environ.get("PYTHONPATH"))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             arguments,
@@ -242,7 +243,7 @@ def _ask(arguments: Sequence[str], patience: float) -> dict[str, Any] | str:
             stdout=out,
             stderr=err,
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         )
         try:
             code: int | None = process.wait(patience)

@@ -1,6 +1,6 @@
 """How much memory does a rollout hold while it waits?
 
-    python -m bench.memory --concurrency 1024,4096
+python -m bench.memory --concurrency 1024,4096
 """
 
 import sys

@@ -1,8 +1,8 @@
 """How many rollouts a second, at what CPU time, against the same loop written by hand?
 
-    python -m bench.rollouts --cases in-process --concurrency 64 --rounds 5
-    python -m bench.rollouts --cases 'stdio*,http*' --out figures.jsonl --plot figures.svg
-    python -m bench.rollouts --cases in-process --contenders nexau --profile profiles/
+python -m bench.rollouts --cases in-process --concurrency 64 --rounds 5
+python -m bench.rollouts --cases 'stdio*,http*' --out figures.jsonl --plot figures.svg
+python -m bench.rollouts --cases in-process --contenders nexau --profile profiles/
 """
 
 import sys

@@ -123,6 +123,7 @@ class ServerPool:
         if connection is None:
             raise ToolsUnavailable(session.link.failed or f"server {self.name!r} did not start")
         self.tools = connection.tools
+        await self._warm_up()
 
     async def acquire(self) -> Session:
         """A session of one's own until `release`, or the shared one.
@@ -158,6 +159,7 @@ class ServerPool:
                 self._idle.append((session, ref))
             else:
                 await self._end(session, ref)
+                await self._warm_up()
         finally:
             self._room.release_on_behalf_of(session.lease)
 
@@ -181,6 +183,25 @@ class ServerPool:
         if bound is not None:
             return bound
         return 8 if isinstance(self.config, StdioServer) else float("inf")
+
+    async def _warm_up(self) -> None:
+        """Opens spare sessions up to the pool's minimum, side by side.
+
+        One that does not open is left to the rollout that needs it, which says why.
+        """
+        missing = self.config.pool.min - len(self._idle) - len(self._held)
+        if self._shared is not None or missing <= 0:
+            return
+
+        async def open_one() -> None:
+            try:
+                self._idle.append(await self._start(self._next_id(), lasting=False))
+            except ToolsUnavailable as error:
+                log.warning("spare session did not open", server=self.name, reason=str(error))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(missing):
+                group.start_soon(open_one)
 
     def _next_id(self) -> str:
         self._opened += 1

@@ -234,9 +234,8 @@ async def open_connection(
     opening. Without `http`, a connection over HTTP opens a client of its own. Raises
     ConnectionFailed.
     """
-    deadline = anyio.current_time() + start_timeout
     async with AsyncExitStack() as stack:
-        opening = _Opening(name, target, http, max_result_bytes, handlers, deadline)
+        opening = _Opening(name, target, http, max_result_bytes, handlers, start_timeout)
         connection = await opening.enter(stack)
         yield connection
 
@@ -251,14 +250,15 @@ class _Opening:
         http: HttpClient | None,
         max_result_bytes: int,
         handlers: Handlers,
-        deadline: float,
+        timeout: float,
     ) -> None:
         self._name = name
         self._target = target
         self._http = http
         self._max = max_result_bytes
         self._handlers = handlers
-        self._deadline = deadline
+        self._timeout = timeout
+        self._deadline = anyio.current_time() + timeout
         self._own_session = isinstance(target, HttpTarget) and target.own_session
 
     async def enter(self, stack: AsyncExitStack) -> Connection:
@@ -298,7 +298,7 @@ class _Opening:
                 await negotiate(session, probe_timeout=_PROBE_TIMEOUT if probe else None)
                 if not isinstance(self._target, HttpTarget) or self._target.listen:
                     await _listen(session, channel, connection, tasks)
-                if self._own_session and getattr(channel, "session_id", None) is None:
+                if self._own_session and not channel.session_id:
                     raise ConnectionFailed(
                         f"{self._name}: the server keeps no sessions, so all would share one state"
                     )
@@ -310,7 +310,7 @@ class _Opening:
                     return None
                 raise ConnectionFailed(self._why(rpc, process, str(error))) from error
             return connection
-        raise ConnectionFailed(self._why(rpc, process, "the server did not answer in time"))
+        raise ConnectionFailed(self._why(rpc, process, f"no answer within {self._timeout:g} s"))
 
     async def _channel(
         self, stack: AsyncExitStack

@@ -23,6 +23,7 @@ class Stdio:
     """A `nexau.transports.jsonrpc.Channel`."""
 
     kind = "stdio"
+    session_id: str | None = None
     can_send_request = True
 
     def __init__(self, process: Process, max_line_bytes: int) -> None:

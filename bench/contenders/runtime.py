@@ -8,6 +8,7 @@ import nexau
 from bench.child import Broken, Job, Run, serve
 from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
 from nexau.definition import Agent, HttpServer, McpTools, Prompt, PythonTool, Server, StdioServer
+from nexau.logs import configure
 from nexau.models.base import ModelRequest, ToolCall, Turn
 from nexau.transports.lines import open_lines
 
@@ -17,7 +18,9 @@ class Scripted:
 
     def __init__(self, work: Work, agent: str = "") -> None:
         self._work = work
-        self._turns = tuple(_turn(say, number) for number, say in enumerate(script(work.case, agent)))
+        self._turns = tuple(
+            _turn(say, number) for number, say in enumerate(script(work.case, agent))
+        )
 
     async def turn(self, request: ModelRequest) -> Turn:
         await self._work.think()
@@ -93,4 +96,5 @@ async def open_contender(job: Job, work: Work) -> AsyncIterator[Run]:
 
 
 if __name__ == "__main__":
+    configure()
     serve(open_contender, "nexau", "anyio", "msgspec")

@@ -185,8 +185,8 @@ async def fail_in_supervisor() -> None:
 
 def lasting(failure: str, phase: str) -> bool:
     """Whether the victim is to be there in the end: only an order to end is for good, and the
-    restart of its supervisor starts it anew."""
-    if failure == "crash in supervisor":
+    restart of its supervisor, here after a failed start too, starts it anew."""
+    if failure == "crash in supervisor" or (failure, phase) == ("kill", "starting"):
         return True
     return failure != "kill" and phase != "stopping"
 

@@ -13,6 +13,7 @@ from bench import delegation, memory, rollouts
 from bench.cases import CASES, Case
 from bench.harness import Cell, Plan, Sample, cells, cores, figures, measure, measurements
 from bench.registry import CONTENDERS, Contender
+from bench.report import PlotError, console, plot, table
 from bench.servers import http_server
 
 HAND = CONTENDERS["by-hand"]
@@ -44,17 +45,30 @@ def test_a_question_is_answered_for_all_contenders_in_turn(tmp_path: Path) -> No
         assert cell.figures["peak_rss"].median > 1 << 20
 
 
-@pytest.mark.parametrize("case", ["stdio-lean", "http-lean", "stdio", "http", "delegation"])
-@pytest.mark.parametrize("name", ["nexau", "by-hand", "by-hand-sdk"])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("nexau", "stdio-lean-20ms"),
+        ("nexau", "http-lean"),
+        ("nexau", "stdio"),
+        ("nexau", "http"),
+        ("nexau-trio", "delegation"),
+        ("by-hand", "stdio-lean"),
+        ("by-hand", "http"),
+        ("by-hand-sdk", "stdio-lean"),
+        ("by-hand-sdk", "http-lean"),
+    ],
+)
 def test_contenders_do_all_the_work_of_a_case(name: str, case: str, tmp_path: Path) -> None:
-    contender = CONTENDERS[name]
-    if not contender.can(CASES[case]):
-        assert name == "by-hand-sdk"
-        return
-    sample = sample_of(contender, CASES[case], tmp_path)
+    sample = sample_of(CONTENDERS[name], CASES[case], tmp_path)
     assert sample.error is None
     assert sample.rollouts >= 2
     assert "python" in sample.versions
+
+
+def test_the_official_client_takes_part_where_there_is_mcp_only() -> None:
+    able = {name for name, case in CASES.items() if CONTENDERS["by-hand-sdk"].can(case)}
+    assert able == {name for name in CASES if name.startswith(("stdio", "http"))}
 
 
 def sample_of(contender: Contender, case: Case, folder: Path) -> Sample:
@@ -115,7 +129,7 @@ def test_a_contender_that_fails_is_a_result(
     what: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bad.py").write_text(SCRIPT.format(what=what))
-    monkeypatch.setattr("bench.harness.ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr("bench.harness.PATIENCE", 1.0 - 4 * 0.01)
     bad = Contender("bad", "bad", "fails")
     sample = sample_of(bad, CASES["in-process"], tmp_path)
@@ -129,7 +143,6 @@ def test_a_contender_that_fails_is_a_result(
 
 
 def test_work_left_undone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).parents[2]
     (tmp_path / "lazy.py").write_text(
         "from contextlib import asynccontextmanager\n"
         "from bench.child import serve\n"
@@ -140,8 +153,7 @@ def test_work_left_undone_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
         "    yield run\n"
         "serve(lazy)\n"
     )
-    monkeypatch.setattr("bench.harness.ROOT", f"{root}{os.pathsep}{tmp_path}")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     sample = sample_of(Contender("lazy", "lazy", ""), CASES["in-process"], tmp_path)
     assert "lines" in (sample.error or "")
 
@@ -184,14 +196,32 @@ def test_contenders_and_servers_are_kept_apart() -> None:
         assert own == others
 
 
-def test_a_plot_is_drawn(tmp_path: Path) -> None:
-    arguments = ["--cases", "in-process*", "--contenders", "by-hand", "--plot"]
-    out = ["--out", str(tmp_path / "figures.jsonl")]
-    path = tmp_path / "plot.svg"
-    code = rollouts.main([*QUICK, *arguments, str(path), *out])
-    if "matplotlib" in sys.modules:
-        assert code == 0
-        assert path.read_bytes().startswith(b"<?xml")
-    else:
-        assert code == 1  # measured and reported all the same
-        assert len(lines(tmp_path / "figures.jsonl")) == 5
+SAMPLES = [
+    Sample("slow-model", n, "by-hand", i, rollouts=10, wall=1.0 + i, cpu=0.1)
+    for n in (64, 1024)
+    for i in range(3)
+]
+DRAWN = cells(Plan((CASES["slow-model"],), (HAND,), (64, 1024)), SAMPLES)
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_a_plot_is_drawn(suffix: str, magic: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs nexau[bench]")
+    path = tmp_path / f"plot.{suffix}"
+    plot("How fast?", DRAWN, path)
+    assert path.read_bytes().startswith(magic)
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(PlotError, match=r"nexau\[bench\]"):
+        plot("How fast?", DRAWN, tmp_path / "plot.svg")
+
+
+def test_a_table_has_medians_and_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table("How fast?", DRAWN))
+    row = next(line for line in capsys.readouterr().err.splitlines() if "1,024" in line)
+    assert "5 ±67%" in row
+    assert "of 202/s" in row

@@ -126,14 +126,13 @@ def test_a_silent_stdin_holds_nothing_up(process: Start, place: Path) -> None:
 
 def test_servers_are_gone(process: Start, place: Path, long: Path) -> None:
     (place / "served.yaml").write_text(SERVED)
-    running = rollout(process, agent="served.yaml")
+    running = rollout(process, "--grace", "0", agent="served.yaml")
     started(running, 3)
     family = psutil.Process(running.pid).children(recursive=True)
     assert any(str(SERVER) in " ".join(member.cmdline()) for member in family)
     running.send_signal(signal.SIGINT)
-    running.send_signal(signal.SIGINT)
     finished(running)
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 
 

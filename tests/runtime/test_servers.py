@@ -89,6 +89,15 @@ async def test_a_reset_process_serves_many_rollouts() -> None:
     assert len(pids) == 1
 
 
+async def test_spare_sessions_are_open_before_the_first_rollout() -> None:
+    server = stdio(sessions="rollout", reset="reset", pool=Pool(min=3, max=4))
+    async with nexau.open_runtime() as runtime:
+        await runtime.prepare(agent(COUNT, server))
+        assert runtime.statistics()["servers"]["counter"]["idle"] == 3
+        children = psutil.Process().children()
+        assert sum("python" in child.name() for child in children) == 3
+
+
 async def test_a_session_is_opened_anew_after_its_uses() -> None:
     who = turns(calls(("pid", {})), "ok")
     server = stdio(sessions="rollout", reset="reset", pool=Pool(max=1, uses=1))
