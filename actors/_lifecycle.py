@@ -223,6 +223,8 @@ def renew(cell: "ActorRef") -> None:
         return
     extra.dismantled = False
     extra.reason = None
+    if cell._family is not None:
+        cell._family.stamps = None
     cell._actor = actor
     actor.context = cell._system._new_context(cell)
     cell._system._emit("restarted", cell, None)

@@ -442,12 +442,12 @@ class ActorRef:
             self._answer(item, Failure(refusal))
             return False
         attended = type(item) is Ask and not isinstance(item.reply, Unattended)
+        fault = isinstance(error, Exception)
+        if fault:
+            lifecycle.fail(self, error, leaving=True, told=not attended)
         if type(item) is Ask and not item.reply.done():
             item.reply.set_result(Failure(error))
-        if not isinstance(error, Exception):
-            return True
-        lifecycle.fail(self, error, leaving=True, told=not attended)
-        return False
+        return not fault
 
     def _answer(self, item: Any, failure: Failure) -> None:
         message = item

@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,8 @@ from bench.cases import CASES, Case
 from bench.pinned import hold_to
 from bench.work import MARK, Work
 
-Run = Callable[[Iterable[str], int], Awaitable[None]]
+Run = Callable[[Iterable[str], int], Coroutine[Any, Any, None]]
 
-POLL_SECONDS = 0.01
 WARM_UP = 16
 """Rollouts, or as many as are wanted at once if that is less."""
 WARM_UP_MEMORY = 64
@@ -79,7 +78,7 @@ def serve(open_contender: Open, *packages: str) -> None:
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def run_loop(loop: str, main: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+def run_loop(loop: str, main: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
     """Runs `main` on `uvloop`, `asyncio` or `trio`."""
     if loop == "trio":
         return anyio.run(main, backend="trio")
@@ -121,14 +120,13 @@ async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
     before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
     gc.collect()
     idle = procstat.rss()
-    work.gate = anyio.Event()
+    work.gate = gate = anyio.Event()
     suspended = 0
     async with anyio.create_task_group() as group:
         group.start_soon(run, work.tasks(job.concurrency), job.concurrency)
-        while work.waiting < job.concurrency:
-            await anyio.sleep(POLL_SECONDS)
+        await work.all_waiting(job.concurrency)
         suspended = procstat.rss()
-        work.gate.set()
+        gate.set()
     return {
         "rollouts": work.begun,
         "idle_rss": idle,

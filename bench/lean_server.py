@@ -105,7 +105,7 @@ class StdioServer(Server):
         while data:  # stdout blocks, which is what a pipe that nobody reads should do
             data = data[os.write(1, data) :]
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         asyncio.get_running_loop().stop()
 
 

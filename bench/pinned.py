@@ -12,4 +12,4 @@ def hold_to(cores: str) -> None:
 
 if __name__ == "__main__":
     hold_to(sys.argv[1])
-    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606
+    os.execvp(sys.argv[2], sys.argv[2:])

@@ -68,7 +68,9 @@ class Work:
         self.begun = 0
         self.gate: anyio.Event | None = None
         """While set, the last call of each rollout waits at it."""
-        self.waiting = 0
+        self._waiting = 0
+        self._wanted = 0
+        self._all = anyio.Event()
         library = importlib.import_module("trio" if loop == "trio" else "asyncio")
         self._sleep: Callable[[float], Awaitable[None]] = library.sleep
         self._answers = {f"C-100{i}": record(f"C-100{i}") for i in range(1, 5)}
@@ -82,6 +84,12 @@ class Work:
             self.begun += 1
             yield "What do we know of this customer, and of the three after?"
 
+    async def all_waiting(self, count: int) -> None:
+        """Until `count` rollouts wait at the gate, which must have been set before they began."""
+        self._wanted = count
+        if self._waiting < count:
+            await self._all.wait()
+
     async def think(self) -> None:
         """The time of one model turn."""
         self.turns += 1
@@ -94,9 +102,8 @@ class Work:
         if self.case.tool_seconds:
             await self._sleep(self.case.tool_seconds)
         if self.gate is not None and customer_id == LAST:
-            self.waiting += 1
-            try:
-                await self.gate.wait()
-            finally:
-                self.waiting -= 1
+            self._waiting += 1
+            if self._waiting == self._wanted:
+                self._all.set()
+            await self.gate.wait()
         return self._answers[customer_id]

@@ -5,8 +5,6 @@ clients send and match bare requests: no negotiation after the first message, no
 """
 
 import asyncio
-import importlib
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -17,7 +15,7 @@ import anyio
 import msgspec
 
 from bench.child import Job, Run, serve
-from bench.work import CHILDREN, DESCRIPTION, PARAMETERS, SYSTEM, TOOL, Say, Work, script
+from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
 
 Tool = Callable[[dict[str, str]], Awaitable[str]]
 

@@ -43,10 +43,13 @@ def _told(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return OK
+    if not isinstance(error, nexau.DefinitionError):
+        say(f"error: {error}")
+        return FAILED
     text = str(error)
     # Problems of a file, one a line, begin with its name, where an editor looks for it.
     say(f"error:\n{text}" if "\n" in text else f"error: {text}")
-    return WRONG if isinstance(error, nexau.DefinitionError) else FAILED
+    return WRONG
 
 
 def _first(error: BaseException) -> BaseException:

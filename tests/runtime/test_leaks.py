@@ -12,10 +12,10 @@ import psutil
 import pytest
 import trio
 from msgspec.structs import replace
+from tasks import Writer
 
 import nexau
 from nexau.definition import Agent, StdioServer, Task
-from tasks import Writer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

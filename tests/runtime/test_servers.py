@@ -150,7 +150,7 @@ async def test_a_refusal_and_a_hang_are_observations() -> None:
         (StdioServer(command="no-such-command-anywhere"), "no-such-command-anywhere"),
         (StdioServer(command="{python}", args=("-c", "raise SystemExit('no licence')")), "licence"),
         (HttpServer(url="http://127.0.0.1:9/mcp"), "127.0.0.1:9"),
-        (StdioServer(command="sleep", args=("60",), start_timeout=0.2), "in time"),
+        (StdioServer(command="sleep", args=("60",), start_timeout=0.2), "0.2 s"),
     ],
     ids=["no command", "exits", "refused", "silent"],
 )

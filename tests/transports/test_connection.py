@@ -171,7 +171,10 @@ async def test_says_why_no_session_came_about(start: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("start", "reason"),
-    [("mute", r"no answer within 0\.3 s"), ("banner", "it wrote to stdout: Usage: something else entirely")],
+    [
+        ("mute", r"no answer within 0\.3 s"),
+        ("banner", "it wrote to stdout: Usage: something else entirely"),
+    ],
 )
 async def test_gives_up_on_a_server_that_never_answers(
     start: str, reason: str, monkeypatch: pytest.MonkeyPatch
