@@ -73,7 +73,7 @@ def _spread(spread: Spread) -> str:
 
 def _efficiency(cell: Cell) -> str:
     if "efficiency" not in cell.figures:
-        return "–"
+        return "-"
     bound = cell.figures["core"].median >= BUSY
     ideal = cell.figures["ideal"].median
     share = 100 * cell.figures["efficiency"].median
@@ -83,7 +83,7 @@ def _efficiency(cell: Cell) -> str:
 def _number(name: str, scale: float, form: str) -> Show:
     def show(cell: Cell) -> str:
         found = cell.figures.get(name)
-        return "–" if found is None else format(scale * found.median, form)
+        return "-" if found is None else format(scale * found.median, form)
 
     return show
 

@@ -18,13 +18,6 @@ SYSTEM = (
     "Today is 2026-03-02. Money is in cents."
 )
 TOOL = "get_customer"
-DESCRIPTION = "All that is known of one customer."
-PARAMETERS = {
-    "type": "object",
-    "properties": {"customer_id": {"type": "string", "description": "As C-1042"}},
-    "required": ["customer_id"],
-    "additionalProperties": False,
-}
 MARK = b"C-10"
 """In the arguments of each call, and in each result."""
 LAST = "C-1004"

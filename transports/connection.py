@@ -310,7 +310,8 @@ class _Opening:
                     return None
                 raise ConnectionFailed(self._why(rpc, process, str(error))) from error
             return connection
-        raise ConnectionFailed(self._why(rpc, process, f"no answer within {self._timeout:g} s"))
+        text = f"the server did not answer in time ({self._timeout:g} s)"
+        raise ConnectionFailed(self._why(rpc, process, text))
 
     async def _channel(
         self, stack: AsyncExitStack

@@ -121,7 +121,8 @@ class StdioClient:
         if not self._lines:
             loop.call_soon(self._flush)
         self._lines.append(_encode(message) + b"\n")
-        return await answer
+        found: dict[str, Any] = await answer
+        return found
 
     def notify(self, method: str) -> None:
         assert self._process.stdin is not None

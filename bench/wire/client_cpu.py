@@ -4,7 +4,7 @@
 
 Contenders: this project's `Connection`, and `mcp.Client` of the official SDK, on asyncio with
 uvloop and on trio, over stdio and over streamable HTTP answered by JSON and by events, with 1 and
-64 calls in flight. The servers cost next to nothing (`fast_stdio.py`, `fast_http.py`). Each
+64 calls in flight, and over 128 stdio sessions with one call in flight each. The servers cost next to nothing (`fast_stdio.py`, `fast_http.py`). Each
 measurement is a fresh process; contenders take turns within a round; reported are medians of the
 client's own CPU time (user and system) for a call, and of calls a second.
 """
@@ -31,7 +31,9 @@ HERE = Path(__file__).parent
 CLIENTS = ("nexau", "sdk")
 BACKENDS = ("asyncio", "trio")
 WIRES = ("stdio", "http-json", "http-sse")
-IN_FLIGHT = (1, 64)
+LOADS = [(1, 1), (1, 64)]
+"""Sessions, and calls in flight in each."""
+MANY = (128, 1)
 SECONDS = 1.5
 Call = Callable[[int], Awaitable[Any]]
 
@@ -69,13 +71,16 @@ async def open_sdk(stack: AsyncExitStack, wire: str, port: int) -> Call:
     return call
 
 
-async def measure(client: str, wire: str, port: int, in_flight: int, seconds: float) -> None:
+async def measure(
+    client: str, wire: str, port: int, sessions: int, in_flight: int, seconds: float
+) -> None:
     async with AsyncExitStack() as stack:
-        call = await (open_nexau if client == "nexau" else open_sdk)(stack, wire, port)
+        open_one = open_nexau if client == "nexau" else open_sdk
+        calls = [await open_one(stack, wire, port) for _ in range(sessions)]
         done = 0
         until = time.perf_counter() + 0.2
 
-        async def worker() -> None:
+        async def worker(call: Call) -> None:
             nonlocal done
             while time.perf_counter() < until:
                 await call(done)
@@ -83,8 +88,8 @@ async def measure(client: str, wire: str, port: int, in_flight: int, seconds: fl
 
         async def work() -> None:
             async with anyio.create_task_group() as tasks:
-                for _ in range(in_flight):
-                    tasks.start_soon(worker)
+                for call in calls * in_flight:
+                    tasks.start_soon(worker, call)
 
         await work()
         done = 0
@@ -96,7 +101,9 @@ async def measure(client: str, wire: str, port: int, in_flight: int, seconds: fl
         print(json.dumps({"us": cpu / done * 1e6, "rate": done / wall, "calls": done}))
 
 
-def one(client: str, backend: str, wire: str, in_flight: int, seconds: float) -> dict[str, float]:
+def one(
+    client: str, backend: str, wire: str, sessions: int, in_flight: int, seconds: float
+) -> dict[str, float]:
     """A measurement in a process of its own, with a server of its own."""
     server = None
     port = 0
@@ -106,7 +113,8 @@ def one(client: str, backend: str, wire: str, in_flight: int, seconds: float) ->
             server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert server.stdout is not None
             port = int(server.stdout.readline())
-        args = [client, backend, wire, str(port), str(in_flight), str(seconds)]
+        numbers = (port, sessions, in_flight, seconds)
+        args = [client, backend, wire, *map(str, numbers)]
         command = [sys.executable, str(Path(__file__)), "--one", *args]
         found: dict[str, float] = json.loads(subprocess.check_output(command, text=True))
         return found
@@ -117,12 +125,13 @@ def one(client: str, backend: str, wire: str, in_flight: int, seconds: float) ->
 
 
 def run_one(args: list[str]) -> None:
-    client, backend, wire, port, in_flight, seconds = args
+    client, backend, wire, port, sessions, in_flight, seconds = args
     anyio.run(
         measure,
         client,
         wire,
         int(port),
+        int(sessions),
         int(in_flight),
         float(seconds),
         backend=backend,
@@ -130,31 +139,39 @@ def run_one(args: list[str]) -> None:
     )
 
 
+def summary(
+    case: tuple[str, str, int, int], samples: list[list[dict[str, float]]]
+) -> dict[str, Any]:
+    """A row: medians for each client, and how many times less CPU ours takes."""
+    row: dict[str, Any] = dict(zip(("backend", "wire", "sessions", "in_flight"), case, strict=True))
+    for client, taken in zip(CLIENTS, samples, strict=True):
+        row[f"{client}_us"] = round(statistics.median(one["us"] for one in taken), 1)
+        row[f"{client}_calls_per_s"] = round(statistics.median(one["rate"] for one in taken))
+    row["ratio"] = round(row["sdk_us"] / row["nexau_us"], 1)
+    return row
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=7, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         run_one(args.one)
         return
-    cases = list(itertools.product(BACKENDS, WIRES, IN_FLIGHT))
-    found: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    cases = [
+        (backend, wire, *load)
+        for backend, wire in itertools.product(BACKENDS, WIRES)
+        for load in (LOADS + [MANY] if wire == "stdio" else LOADS)
+    ]
+    found: dict[tuple[str, str, int, int, str], list[dict[str, float]]] = {}
     for _ in range(args.rounds):
-        for (backend, wire, in_flight), client in itertools.product(cases, CLIENTS):
-            row = one(client, backend, wire, in_flight, args.seconds)
-            found.setdefault((backend, wire, str(in_flight), client), []).append(row)
-    rows = []
-    for backend, wire, in_flight in cases:
-        row = {"backend": backend, "wire": wire, "in_flight": in_flight}
-        for client in CLIENTS:
-            samples = found[backend, wire, str(in_flight), client]
-            row[f"{client}_us"] = round(statistics.median(one["us"] for one in samples), 1)
-            row[f"{client}_calls_per_s"] = round(statistics.median(s["rate"] for s in samples))
-        row["ratio"] = round(row["sdk_us"] / row["nexau_us"], 1)
-        rows.append(row)
+        for case, client in itertools.product(cases, CLIENTS):
+            found.setdefault((*case, client), []).append(one(client, *case, args.seconds))
+    rows = [summary(case, [found[*case, client] for client in CLIENTS]) for case in cases]
+    for row in rows:
         print("  ".join(f"{key}={value}" for key, value in row.items()))
     if args.json:
         versions = {name: version(name) for name in ("nexau", "mcp", "anyio", "aiohttp", "httpx2")}

@@ -102,7 +102,10 @@ def rollout(
     ] = None,
     progress: Annotated[
         bool,
-        typer.Option("--progress/--no-progress", help="A live bar, where stderr is a terminal."),
+        typer.Option(
+            "--progress/--no-progress",
+            help="A live bar, where stderr is a terminal and stdout is not.",
+        ),
     ] = True,
     log_level: LogLevel = "warning",
     backend: Backend = "uvloop",
@@ -172,7 +175,8 @@ async def _ended_by(writer: LineWriter, run: "Run", pull: Pull) -> AsyncIterator
 
 
 def _progress(request: Request, run: "Run") -> AbstractAsyncContextManager[None]:
-    if not (request.progress and sys.stderr.isatty()):
+    # A bar among lines on the same terminal would spoil both.
+    if not request.progress or sys.stdout.isatty() or not sys.stderr.isatty():
         return nullcontext()
     return progress_of(run, tasks=request.tasks, limit=request.limit, repeat=request.repeat)
 

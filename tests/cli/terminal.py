@@ -1,4 +1,4 @@
-"""Commands as a person sees them: stdin, stdout and stderr are a terminal of 100 columns."""
+"""Commands as a person sees them: their streams are a terminal of 100 columns."""
 
 import os
 import pty
@@ -7,19 +7,29 @@ import struct
 import subprocess
 import termios
 from fcntl import ioctl
+from typing import BinaryIO
 
 from tests.cli.conftest import command
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(*arguments: str, colour: bool = False) -> tuple[int, str]:
-    """The exit code, and all that was shown; without colours unless they are asked for."""
+def on_terminal(
+    *arguments: str, colour: bool = False, stdout: BinaryIO | None = None
+) -> tuple[int, str]:
+    """The exit code, and all that was shown; without colours unless they are asked for.
+
+    With `stdout`, that is not the terminal.
+    """
     screen, terminal = pty.openpty()
     ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
     with subprocess.Popen(
-        command(*arguments), stdin=terminal, stdout=terminal, stderr=terminal, env=environment
+        command(*arguments),
+        stdin=terminal,
+        stdout=stdout or terminal,
+        stderr=terminal,
+        env=environment,
     ) as process:
         os.close(terminal)
         shown = _all(screen)

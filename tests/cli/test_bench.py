@@ -7,7 +7,9 @@ import pytest
 import nexau.cli.bench
 from tests.cli.conftest import Call, Start
 
-ECHO = '"""Is this a question?"""\nif __name__ == "__main__":\n    import sys; print(sys.argv[1:])\n'
+ECHO = (
+    '"""Is this a question?"""\nif __name__ == "__main__":\n    import sys; print(sys.argv[1:])\n'
+)
 
 
 def test_the_questions(call: Call) -> None:

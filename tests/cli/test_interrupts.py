@@ -116,9 +116,7 @@ def test_a_silent_stdin_holds_nothing_up(process: Start, place: Path) -> None:
     assert running.stdout is not None
     assert running.stderr is not None
     statuses = Counter(
-        event["status"]
-        for event in map(json.loads, running.stdout)
-        if event["type"] == "finished"
+        event["status"] for event in map(json.loads, running.stdout) if event["type"] == "finished"
     )
     assert running.wait(60) == 130
     assert statuses == {"completed": 1}
@@ -168,7 +166,9 @@ def test_a_reader_that_goes_away_ends_the_run(process: Start, long: Path) -> Non
 def test_head(place: Path) -> None:
     write_tasks(place / "many.jsonl", [task(0) for _ in range(5_000)])
     words = [sys.executable, "-W", "error", "-m", "nexau.cli.main"]
-    shell = " ".join([*words, "rollout", "agent.yaml", "many.jsonl", "| head -1; exit ${PIPESTATUS[0]}"])
+    shell = " ".join(
+        [*words, "rollout", "agent.yaml", "many.jsonl", "| head -1; exit ${PIPESTATUS[0]}"]
+    )
     done = subprocess.run(
         ["bash", "-c", shell], capture_output=True, timeout=60, check=False, env=dict(os.environ)
     )

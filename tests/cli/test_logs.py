@@ -39,7 +39,11 @@ warnings.warn("careful")
 def logged(level: str, stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     program = textwrap.dedent(PROGRAM.format(level=level))
     return subprocess.run(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=stderr, text=True, check=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=True,
     )
 
 

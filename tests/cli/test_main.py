@@ -51,7 +51,9 @@ except SystemExit:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    done = subprocess.run([sys.executable, "-c", SNIFF], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SNIFF], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "rollout" in done.stdout
 

@@ -12,21 +12,33 @@ from tests.cli.terminal import on_terminal
 
 def test_a_bar_and_a_summary_on_a_terminal(place: Path) -> None:
     write_tasks(place / "some.jsonl", [*[task(0.01) for _ in range(30)], {"input": "no plan"}])
-    code, shown = on_terminal("rollout", "agent.yaml", "some.jsonl", "--concurrency", "4")
+    words = ("rollout", "agent.yaml", "some.jsonl", "--concurrency", "4")
+    with (place / "out.jsonl").open("wb") as output:
+        code, shown = on_terminal(*words, stdout=output)
     assert code == 1
     assert "31/31" in shown
     assert "failed: model 1" in shown
     assert "running" in shown
     assert "p95" in shown
     assert shown.rstrip().rpartition("\n")[2].lstrip().startswith("peak memory")
-    lines = [line for line in shown.splitlines() if line.lstrip().startswith('{"type"')]
-    assert len([json.loads(line) for line in lines]) == 31
+    assert len((place / "out.jsonl").read_text().splitlines()) == 31
 
 
 def test_no_bar_when_not_wanted(place: Path) -> None:
-    code, shown = on_terminal("rollout", "agent.yaml", "tasks.jsonl", "--no-progress")
+    with (place / "out.jsonl").open("wb") as output:
+        code, shown = on_terminal(
+            "rollout", "agent.yaml", "tasks.jsonl", "--no-progress", stdout=output
+        )
     assert code == 0
     assert "5/5" not in shown
+    assert "peak memory" in shown
+
+
+def test_no_bar_among_the_lines(place: Path) -> None:
+    code, shown = on_terminal("rollout", "agent.yaml", "tasks.jsonl")
+    assert code == 0
+    lines = [line for line in shown.splitlines() if line.startswith("{")]
+    assert len([json.loads(line) for line in lines]) == 5
     assert "peak memory" in shown
 
 

@@ -1,6 +1,7 @@
 """Tasks that end when told to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import anyio
 import pytest
@@ -11,28 +12,28 @@ from nexau.definition import Task
 pytestmark = pytest.mark.anyio
 
 
-async def some(count: int) -> AsyncIterator[Task]:
+async def some(count: int) -> AsyncGenerator[Task, None]:
     for number in range(count):
         yield Task(str(number))
 
 
-async def silent() -> AsyncIterator[Task]:
+async def silent() -> AsyncGenerator[Task, None]:
     yield Task("0")
     await anyio.sleep_forever()
 
 
-async def taken(pull: Pull) -> list[str]:
-    return [task.input async for task in pull]
+async def taken(tasks: AsyncGenerator[Task, None], limit: int | None) -> list[str]:
+    async with aclosing(tasks):
+        return [task.input async for task in Pull(tasks, limit)]
 
 
 @pytest.mark.parametrize(("limit", "count"), [(None, 3), (2, 2), (3, 3), (9, 3)])
 async def test_all_or_the_first(limit: int | None, count: int) -> None:
-    assert await taken(Pull(some(3), limit)) == [str(number) for number in range(count)]
+    assert await taken(some(3), limit) == [str(number) for number in range(count)]
 
 
 async def test_a_limit_leaves_the_next_task_alone() -> None:
-    pull = Pull(silent(), 1)
-    assert await taken(pull) == ["0"]
+    assert await taken(silent(), 1) == ["0"]
 
 
 async def test_stopped_while_waiting() -> None:
@@ -41,7 +42,7 @@ async def test_stopped_while_waiting() -> None:
         got: list[str] = []
 
         async def take() -> None:
-            got.extend(await taken(pull))
+            got.extend([task.input async for task in pull])
 
         tasks.start_soon(take)
         await anyio.wait_all_tasks_blocked()
@@ -50,6 +51,7 @@ async def test_stopped_while_waiting() -> None:
 
 
 async def test_stopped_before() -> None:
-    pull = Pull(some(3), None)
-    pull.stop()
-    assert await taken(pull) == []
+    async with aclosing(some(3)) as tasks:
+        pull = Pull(tasks, None)
+        pull.stop()
+        assert [task async for task in pull] == []

@@ -14,6 +14,7 @@ import nexau
 from nexau.functions import python_tool
 from nexau.models.base import ModelRequest, Turn
 from nexau.testing import FunctionPolicy, calls
+from nexau.transports.protocol import Text
 from tests.cli.conftest import task, write_tasks
 
 SERVER = str(Path(__file__).parents[1] / "runtime" / "servers" / "counter.py")
@@ -175,11 +176,12 @@ def plain(seconds: float) -> str:
     return str(seconds)
 
 
-def test_plain_functions_run(place: Path) -> None:
+def test_plain_functions_run() -> None:
     policy = FunctionPolicy(
-        lambda request: calls(("plain", {"seconds": 1}))
-        if not request.turn
-        else Turn(content="done")
+        lambda request: (
+            calls(("plain", {"seconds": 1})) if not request.turn else Turn(content="done")
+        )
     )
     agent = nexau.Agent("a", policy, tools=(python_tool(plain),))
-    assert nexau.run(agent, "x").steps[0].results[0].structured in ("1", "1.0", {"result": "1.0"})
+    (result,) = nexau.run(agent, "x").steps[0].results
+    assert result.content == (Text("1.0"),)

@@ -1,5 +1,6 @@
 """MCP servers under agents: real processes, real failures."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Limits, Text
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Other tests' servers may be there before."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
+    assert not left
+
 
 SCRIPT = str(Path(__file__).parent / "servers" / "counter.py")
 QUICK = Supervision(backoff=RestartBackoff(min=0.01, max=0.05))
@@ -60,7 +71,6 @@ async def test_calls_reach_a_shared_session(server: StdioServer | HttpServer) ->
         done = await runtime.run(agent(COUNT, server), "go")
         assert "counter" in runtime.tree()
     assert (done.status, texts(done)) == ("completed", ["1", "3"])
-    assert not psutil.Process().children(recursive=True)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +87,6 @@ async def test_every_rollout_sees_its_own_state(server: StdioServer | HttpServer
         async with runtime.rollouts(agent(COUNT, server), list("abcdef"), concurrency=4) as run:
             done = [trajectory async for trajectory in run]
     assert [texts(t) for t in done] == [["1", "3"]] * 6
-    assert not psutil.Process().children(recursive=True)
 
 
 async def test_a_reset_process_serves_many_rollouts() -> None:
@@ -92,10 +101,11 @@ async def test_a_reset_process_serves_many_rollouts() -> None:
 async def test_spare_sessions_are_open_before_the_first_rollout() -> None:
     server = stdio(sessions="rollout", reset="reset", pool=Pool(min=3, max=4))
     async with nexau.open_runtime() as runtime:
+        before = set(psutil.Process().children())
         await runtime.prepare(agent(COUNT, server))
         assert runtime.statistics()["servers"]["counter"]["idle"] == 3
-        children = psutil.Process().children()
-        assert sum("python" in child.name() for child in children) == 3
+        new = set(psutil.Process().children()) - before
+        assert sum("python" in child.name() for child in new) == 3
 
 
 async def test_a_session_is_opened_anew_after_its_uses() -> None:
@@ -160,7 +170,6 @@ async def test_a_server_that_cannot_be_had_fails_loudly(
     async with nexau.open_runtime() as runtime:
         with pytest.raises(ToolsUnavailable, match=said):
             await runtime.run(agent(COUNT, server), "go")
-    assert not psutil.Process().children(recursive=True)
 
 
 async def test_a_tool_that_the_server_lacks_is_named_with_the_nearest() -> None:

@@ -172,7 +172,7 @@ async def test_says_why_no_session_came_about(start: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
-        ("mute", r"no answer within 0\.3 s"),
+        ("mute", r"did not answer in time \(0\.3 s\)"),
         ("banner", "it wrote to stdout: Usage: something else entirely"),
     ],
 )
