@@ -126,10 +126,10 @@ class World:
                 recent = [stamp for stamp in stamps if stamp >= now - spec.period]
                 if len(recent) > spec.intensity:
                     self.exceeded.add(parent.path)
-        elif event.kind in ("escalated", "stopped"):
+        elif event.kind in ("escalated", "stopped", "restarted"):
             self.exceeded.discard(ref.path)
             self.stamps.pop(ref.path, None)
-        elif event.kind == "restarted" and parent is not None and parent.path in self.exceeded:
+        if event.kind == "restarted" and parent is not None and parent.path in self.exceeded:
             self.violated(f"{parent.path} restarts more often than its window allows")
 
     def check_messages(self) -> None:

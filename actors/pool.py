@@ -9,7 +9,7 @@ import anyio
 from msgspec import Struct
 
 from nexau.actors._backend import Future
-from nexau.actors._scheduler import STOPPING, Ask, Unattended
+from nexau.actors._scheduler import STOPPING, Ask, Executor, Unattended
 from nexau.actors.actor import Actor
 from nexau.actors.errors import AskTimeout, MailboxFull
 from nexau.actors.ref import ActorRef
@@ -168,8 +168,11 @@ class PoolRef(ActorRef):
         """Raises `ActorStopped` when the pool ends first."""
         if self._state >= STOPPING:
             await super().ask(message)  # raises
+        executor = self._executor()
+        self._check_circle(executor)
         turn = _Turn(self._system._backend.future())
         self._queue.append(turn)
+        executor.waiting = self
         try:
             worker: ActorRef | None = await turn.future
         except BaseException:
@@ -178,10 +181,27 @@ class PoolRef(ActorRef):
             elif turn.given is not None:
                 self._release(turn.given)
             raise
+        finally:
+            executor.waiting = None
         if worker is None:
             await super().ask(message)  # raises
         assert worker is not None
         return worker
+
+    def _waits_for(self, executor: Executor, seen: set[ActorRef]) -> list[str] | None:
+        """A pool is stuck when all its workers are; one that waits for the pool itself is."""
+        if self in seen:
+            return [self.path]
+        seen.add(self)
+        if self._idle or self._started < self._size or self._family is None:
+            return None
+        found: list[str] | None = None
+        for worker in self._family.children.values():
+            rest = worker._waits_for(executor, seen)
+            if rest is None:
+                return None
+            found = found or rest
+        return [self.path, *(found or ())]
 
     def _closing(self) -> None:
         """Fail the calls that wait."""

@@ -388,15 +388,23 @@ class ActorRef:
 
     def _check_circle(self, executor: Executor) -> None:
         """Raises `Deadlock` if this actor cannot be free before `executor` is."""
-        circle: list[str] = []
-        cell: ActorRef | None = self
-        while cell is not None and cell._state == RUNNING and cell._by is not None:
-            circle.append(cell.path)
-            if cell._by is executor:
-                raise Deadlock(tuple(circle))
-            cell = cell._by.waiting
-            if cell is self:
-                return
+        circle = self._waits_for(executor, set())
+        if circle is not None:
+            raise Deadlock(tuple(circle))
+
+    def _waits_for(self, executor: Executor, seen: "set[ActorRef]") -> list[str] | None:
+        """The paths from here to what `executor` runs, if this actor waits for it; else None."""
+        by = self._by
+        if self._state != RUNNING or by is None:
+            return None
+        if by is executor:
+            return [self.path]
+        after = by.waiting
+        if after is None or self in seen:
+            return None
+        seen.add(self)
+        rest = after._waits_for(executor, seen)
+        return None if rest is None else [self.path, *rest]
 
     # -- ending
 

@@ -81,7 +81,8 @@ class Backoff(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Supervision(Struct, frozen=True, forbid_unknown_fields=True):
-    """How an agent's servers and children are kept alive (OTP's terms)."""
+    """How the MCP servers that an agent declares are kept alive, in OTP's terms. (A sub-agent lives
+    for one call; when it crashes, its caller gets an observation.)"""
 
     restart: Literal["permanent", "transient", "temporary"] = "permanent"
     intensity: int = 5

@@ -139,8 +139,10 @@ def process(place: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-        made = subprocess.Popen(command(*arguments), env=dict(os.environ), **{**pipes, **options})
+        streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        made: subprocess.Popen[bytes] = subprocess.Popen(
+            command(*arguments), env=dict(os.environ), **(streams | options)
+        )
         started.append(made)
         return made
 

@@ -1,4 +1,4 @@
-"""Real signals to a real process: what runs is finished or sealed, lines are whole, nobody is left."""
+"""Real signals to a real process: what runs ends or is sealed, lines are whole, nobody is left."""
 
 import json
 import os

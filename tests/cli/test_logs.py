@@ -21,7 +21,8 @@ from nexau import logs
 logs.configure("{level}", environ={{"MY_API_KEY": "sesame-open-1", "HOME": "/home/someone"}})
 log = structlog.get_logger("nexau.test")
 log.debug("quiet")
-log.info("said", api_key="x", tokens=5, nested={{"Authorization": "y", "texts": ["a sesame-open-1"]}})
+nested = {{"Authorization": "y", "texts": ["a sesame-open-1"]}}
+log.info("said", api_key="x", tokens=5, nested=nested)
 logging.getLogger("mcp.client").warning("sent %s", "Bearer abcdefgh12345")
 try:
     raise ValueError("sesame-open-1 was wrong")

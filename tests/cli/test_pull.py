@@ -38,8 +38,8 @@ async def test_a_limit_leaves_the_next_task_alone() -> None:
 
 async def test_stopped_while_waiting() -> None:
     pull = Pull(silent(), None)
+    got: list[str] = []
     async with anyio.create_task_group() as tasks:
-        got: list[str] = []
 
         async def take() -> None:
             got.extend([task.input async for task in pull])

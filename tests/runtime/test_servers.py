@@ -28,11 +28,17 @@ def no_process_is_left() -> Iterator[None]:
     assert not left
 
 
-SCRIPT = str(Path(__file__).parent / "servers" / "counter.py")
+SERVERS = Path(__file__).parent / "servers"
+SCRIPT = str(SERVERS / "counter.py")
+LEAN = str(SERVERS / "lean.py")
 QUICK = Supervision(backoff=RestartBackoff(min=0.01, max=0.05))
 
 
 def stdio(**options: Any) -> StdioServer:
+    return StdioServer(command="{python}", args=("-S", "-E", LEAN), **options)
+
+
+def sdk(**options: Any) -> StdioServer:
     return StdioServer(command="{python}", args=(SCRIPT,), **options)
 
 
@@ -65,7 +71,7 @@ def texts(trajectory: Trajectory) -> list[str]:
 COUNT = turns(calls(("increment", {})), calls(("increment", {"by": 2})), "ok")
 
 
-@pytest.mark.parametrize("server", [stdio(), http()], ids=["stdio", "http"])
+@pytest.mark.parametrize("server", [stdio(), sdk(), http()], ids=["stdio", "sdk", "http"])
 async def test_calls_reach_a_shared_session(server: StdioServer | HttpServer) -> None:
     async with nexau.open_runtime() as runtime:
         done = await runtime.run(agent(COUNT, server), "go")

@@ -158,7 +158,7 @@ async def test_a_closed_pipe_wakes_waiting_writers(pipe: tuple[IO[bytes], IO[byt
 
 async def test_closing_tells_what_no_write_has_told(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
     reader, output = pipe
-    with pytest.raises(BrokenPipeError):  # noqa: PT012 - the block as a whole raises
+    with pytest.raises(BrokenPipeError):
         async with open_lines(output.fileno()) as writer:
             await writer.write(BIG)
             reader.close()
@@ -233,7 +233,7 @@ async def test_a_reader_that_does_not_read_cannot_hold_up_a_cancelled_exit(
 
 
 async def test_an_error_of_the_body_leaves_as_it_is(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
-    with pytest.raises(LookupError, match="mine"):  # noqa: PT012 - the block as a whole raises
+    with pytest.raises(LookupError, match="mine"):
         async with open_lines(pipe[1].fileno()) as writer:
             await writer.write(b"kept")
             raise LookupError("mine")

@@ -1,0 +1,61 @@
+"""The tools of counter.py over stdio, by hand: starts in a fraction of the SDK's second."""
+
+import json
+import os
+import sys
+
+INTEGER = {"type": "object", "properties": {"by": {"type": "integer"}}}
+EMPTY = {"type": "object", "properties": {}}
+TOOLS = [
+    {"name": name, "description": name, "inputSchema": INTEGER if name == "increment" else EMPTY}
+    for name in ("increment", "reset", "hang", "refuse", "die", "pid")
+]
+count = 0
+
+
+def call(name: str, arguments: dict[str, int]) -> dict[str, object] | None:
+    global count
+    if name == "die":
+        sys.stderr.write("last words\n")
+        sys.stderr.flush()
+        os._exit(3)
+    if name == "hang":
+        return None
+    if name == "refuse":
+        return {"content": [{"type": "text", "text": "refused by the server"}], "isError": True}
+    if name == "increment":
+        count += arguments.get("by", 1)
+    if name == "reset":
+        count = 0
+    text = str({"increment": count, "pid": os.getpid()}.get(name, "ok"))
+    return {"content": [{"type": "text", "text": text}]}
+
+
+def answer(method: str, params: dict[str, object]) -> dict[str, object] | None:
+    if method == "initialize":
+        return {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "lean", "version": "1"},
+        }
+    if method == "tools/list":
+        return {"tools": TOOLS}
+    if method == "tools/call":
+        return call(str(params["name"]), params.get("arguments") or {})  # type: ignore[arg-type]
+    return {}
+
+
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    reply: dict[str, object] = {"jsonrpc": "2.0", "id": message["id"]}
+    if message["method"] == "server/discover":
+        reply["error"] = {"code": -32601, "message": "Method not found"}
+    else:
+        result = answer(message["method"], message.get("params") or {})
+        if result is None:
+            continue
+        reply["result"] = result
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
