@@ -35,7 +35,7 @@ class Extra:
     """The rarer parts of an actor's state."""
 
     __slots__ = (
-        "busy", "delay", "dismantled", "ended", "hurry", "idle", "job", "killed", "links",
+        "busy", "delay", "dismantled", "ended", "group", "hurry", "idle", "job", "killed", "links",
         "monitors", "reason", "restarts", "tasks", "token", "up", "watching",
     )  # fmt: skip
 
@@ -55,6 +55,8 @@ class Extra:
         self.killed = False
         self.job = False
         """A task takes the instance apart."""
+        self.group = False
+        """It is the task that restarts the family as a group."""
         self.dismantled = False
         """It has done so; only the restart is left, if there is one."""
         self.hurry: anyio.CancelScope | None = None

@@ -103,7 +103,8 @@ def restart_with_siblings(cell: "ActorRef", parent: "ActorRef", wait: float) -> 
     if family.failed is None:
         family.failed = deque()
     family.failed.append((cell, wait))
-    extra_of(cell).job = True
+    extra = extra_of(cell)
+    extra.job = extra.group = True
     if not family.job:
         family.job = True
         cell._system._backend.spawn(restart_group, parent)
@@ -256,48 +257,49 @@ async def restart_group(parent: "ActorRef") -> None:
     assert family.failed is not None
     while family.failed:
         failed, wait = family.failed.popleft()
-        if failed._state == DEAD or failed._name not in family.children:
-            continue
-        members = affected(family.spec.strategy, list(family.children.values()), failed)
-        for cell in reversed(members):
-            await halt_member(cell, failed)
-        if wait > 0 and parent._state < HELD:
-            with anyio.CancelScope() as family.hurry:
-                await anyio.sleep(wait)
-            family.hurry = None
-        for cell in members:
+        if failed._state != DEAD and failed._name in family.children:
+            for cell in reversed(
+                affected(family.spec.strategy, list(family.children.values()), failed)
+            ):
+                await halt_member(cell, failed)
+            if wait > 0 and parent._state < HELD:
+                with anyio.CancelScope() as family.hurry:
+                    await anyio.sleep(wait)
+                family.hurry = None
+        for cell in list(family.children.values()):
             if not await revive_member(cell, parent):
                 break
     family.job = False
 
 
 async def halt_member(cell: "ActorRef", failed: "ActorRef") -> None:
-    if cell is not failed and cell._policy.restart == "temporary":
-        end(cell, None)
-        await gone(cell)
-        return
-    if cell._state >= STOPPING:
-        await gone(cell) if cell is not failed else None
-        if cell._state == DEAD:
-            return
-    elif cell is not failed and cell._state < HELD:
-        extra = hold(cell, HELD)
-        extra.job = True
     extra = extra_of(cell)
+    if cell._state == DEAD:
+        return
+    if cell is not failed and not extra.group:
+        if cell._policy.restart == "temporary" or cell._state == STOPPING:
+            end(cell, None)
+            await gone(cell)
+            return
+        if cell._state == HELD:  # failed too, and not yet decided upon
+            return
+        hold(cell, HELD)
+        extra.job = extra.group = True
     if extra.dismantled:
         return
     await dismantle(cell, extra)
     extra.dismantled = True
     if cell._state == STOPPING:
-        extra.job = False
+        extra.job = extra.group = False
         bury(cell)
 
 
 async def revive_member(cell: "ActorRef", parent: "ActorRef") -> bool:
     """False if it failed at once: its failure is queued, and halts the others anew."""
-    if cell._state != HELD:
+    extra = extra_of(cell)
+    if cell._state != HELD or not (extra.group and extra.dismantled):
         return True
-    extra_of(cell).job = False
+    extra.job = extra.group = False
     if parent._state >= HELD:
         end(cell, None)
         return True
@@ -338,7 +340,7 @@ def begin_end(cell: "ActorRef", extra: Extra, reason: BaseException | None) -> N
         return
     if extra.hurry is not None:  # waiting for its restart
         extra.hurry.cancel()
-    extra.job = False
+    extra.job = extra.group = False
     if extra.busy and extra.killed:
         cell._interrupt()
     if trivial(cell, extra):

@@ -39,8 +39,12 @@ FUEL = 32
 """Inline asks of one task between two looks at the clock."""
 
 
-class Ask(Struct, gc=False, eq=False):
-    """A message whose sender waits."""
+class Ask(Struct, eq=False):
+    """A message whose sender waits.
+
+    Known to the cycle collector, unlike most small Structs here: an error's traceback holds frames
+    that hold this, whose reply may hold the error.
+    """
 
     message: Any
     reply: Future
@@ -52,7 +56,7 @@ class Unattended:
     __slots__ = ()
 
 
-class Failure(Struct, gc=False, eq=False):
+class Failure(Struct, eq=False):
     """An error on its way to an asker."""
 
     error: BaseException
@@ -196,7 +200,7 @@ class Worker(Executor):
             elif not mail:
                 cell._mail = None
                 cell._state = IDLE
-            elif left and clean:
+            elif left and clean and not self.struck:
                 continue
             else:
                 self.scheduler.requeue(cell)

@@ -56,7 +56,7 @@ DEPTH = 32
 """Handlers that may stand on one task's stack; a longer chain goes on in another task."""
 
 
-class Waiting(Struct, gc=False, eq=False):
+class Waiting(Struct, eq=False):
     """A message that waits for room. `room` is None for an ask, whose reply says it all."""
 
     item: Any

@@ -57,6 +57,8 @@ class Job:
     memory: bool = False
     """Measure memory while all rollouts are suspended, instead of throughput."""
     profile: Path | None = None
+    gc: tuple[int, ...] = ()
+    """Thresholds of the garbage collector, after what start-up made is frozen; none: CPython's."""
 
 
 Open = Callable[[Job, Work], AbstractAsyncContextManager[Run]]
@@ -99,7 +101,7 @@ async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
     servers = [*procstat.descendants(job.server), job.server] if job.server else []
     servers += procstat.descendants(os.getpid())
     before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
-    gc.collect()
+    _settle(job)
     wall, cpu, others = time.perf_counter(), procstat.own_cpu(), procstat.cpu_of(servers)
     with _profiled(job.profile):
         await run(work.tasks(job.concurrency, job.seconds), job.concurrency)
@@ -118,7 +120,7 @@ async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
     """RSS while `concurrency` rollouts wait in their last call, and before any of them began."""
     await run(work.tasks(WARM_UP_MEMORY), 1)
     before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
-    gc.collect()
+    _settle(job)
     idle = procstat.rss()
     work.gate = gate = anyio.Event()
     suspended = 0
@@ -134,6 +136,13 @@ async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
         "peak_rss": procstat.peak_rss(),
         "bytes": verify(job, work, before),
     }
+
+
+def _settle(job: Job) -> None:
+    gc.collect()
+    if job.gc:
+        gc.freeze()
+        gc.set_threshold(*job.gc)
 
 
 def verify(job: Job, work: Work, offset: int) -> int:
@@ -191,7 +200,9 @@ def _job() -> Job:
     parser.add_argument("--server", type=int, default=0, help="process id of that server")
     parser.add_argument("--memory", action="store_true", help="instead of throughput")
     parser.add_argument("--profile", type=Path, help="for the statistics of cProfile")
+    parser.add_argument("--gc", default="[]", help="thresholds, a JSON array")
     given = vars(parser.parse_args())
     given["case"] = CASES[given["case"]]
+    given["gc"] = tuple(json.loads(given["gc"]))
     given["command"] = tuple(json.loads(given["command"]))
     return Job(**given)

@@ -59,6 +59,14 @@ def parser(
         default=2.0,
         help="for which a measurement begins new rollouts (default: %(default)s)",
     )
+    made.add_argument(
+        "--gc",
+        type=_numbers,
+        default=(),
+        metavar="N,N,N",
+        help="thresholds of the garbage collector, after what start-up made is frozen; the command"
+        " line of nexau runs with 50000,20,20 (default: CPython's own)",
+    )
     made.add_argument("--out", type=Path, metavar="FILE", help="JSON lines, instead of stdout")
     made.add_argument("--plot", type=Path, metavar="FILE", help="PNG or SVG; needs nexau[bench]")
     return made
@@ -120,6 +128,7 @@ def answer(
         options.seconds,
         memory,
         profile,
+        options.gc,
     )
     console = report.console()
     total = len(harness.measurements(plan))

@@ -45,6 +45,8 @@ class Plan(Struct, frozen=True):
     memory: bool = False
     profile: Path | None = None
     """A folder for profiles; then figures mean little."""
+    gc: tuple[int, ...] = ()
+    """See `bench.child.Job`."""
 
 
 class Environment(Struct, frozen=True, tag_field="type", tag="environment"):
@@ -172,6 +174,7 @@ def run(plan: Plan) -> Iterator[Sample]:
                 server=servers.get(case.name),
                 memory=plan.memory,
                 profile=profile,
+                gc=plan.gc,
             )
 
 
@@ -188,6 +191,7 @@ def measure(
     server: Server | None = None,
     memory: bool = False,
     profile: Path | None = None,
+    gc: tuple[int, ...] = (),
 ) -> Sample:
     """One measurement in a process of its own. What goes wrong with it is in the sample."""
     arguments = [
@@ -203,6 +207,8 @@ def measure(
         arguments += ["--command", json.dumps(command(case, others))]
     if server is not None:
         arguments += ["--url", server.url, "--server", str(server.pid)]
+    if gc:
+        arguments += ["--gc", json.dumps(gc)]
     if memory:
         arguments.append("--memory")
     if profile is not None:

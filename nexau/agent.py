@@ -165,8 +165,6 @@ class AgentActor(Actor):
     async def _act(self, turn: Turn) -> None:
         """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""
         calls = turn.calls
-        if self.scope.recorder.pending:
-            await self.scope.flush()
         self._messages.append(AssistantMessage(turn.content, calls, turn.reasoning))
         if len(calls) == 1:
             self._messages.append(await self._observe(calls[0], self._number(calls[0])))
@@ -197,6 +195,8 @@ class AgentActor(Actor):
         """One call and what came of it: always an observation, never an exception."""
         recorder = self.scope.recorder
         started = recorder.called(self.path, call)
+        if recorder.pending:
+            await self.scope.flush()
         child = f"{self.path}/{call.name}#{number}" if number else None
         result = await self._send(call, child)
         ended = recorder.clock()

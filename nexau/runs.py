@@ -91,6 +91,8 @@ class Run:
         self._sinks = sinks
         self._source = read_tasks(tasks)
         self._pulling = anyio.Lock(fast_acquire=True)
+        self._silence: anyio.CancelScope | None = None
+        """Around the wait for a task that the source does not have yet."""
         self._ahead: list[Assignment] = []
         self._closed = False
         self._tally = Tally()
@@ -140,14 +142,14 @@ class Run:
 
     def drain(self, grace: float | None = None) -> None:
         """Starts no more rollouts; cancels those that still run after `grace` seconds, if given."""
-        self._closed = True
+        self._admit_no_more()
         if grace is not None and self._grace is None:
             self._grace = grace
             self._drained.set()
 
     def cancel(self) -> None:
         """Ends all rollouts now; each is sealed as cancelled."""
-        self._closed = True
+        self._admit_no_more()
         self.cancelled = True
         for scope in list(self.running):
             scope.cancel()
@@ -183,12 +185,22 @@ class Run:
             return self._ahead.pop()
 
     async def _pull(self) -> Task | None:
-        try:
-            return await anext(self._source, None)
-        except (ValueError, OSError) as error:
-            # The tasks cannot be read on: what runs is finished, then the error is raised.
-            self._error = error
-            return None
+        """None at the end, and where the run closes while the source is silent."""
+        task = self._source.ready()
+        if task is not None:
+            return task
+        with anyio.CancelScope() as self._silence:
+            try:
+                return await anext(self._source, None)
+            except (ValueError, OSError) as error:
+                # The tasks cannot be read on: what runs is finished, then the error is raised.
+                self._error = error
+        return None
+
+    def _admit_no_more(self) -> None:
+        self._closed = True
+        if self._silence is not None:
+            self._silence.cancel()
 
     async def deliver(self, item: Event | Step | Trajectory) -> None:
         """To every sink that wants it; a trajectory also to whoever iterates."""
@@ -237,7 +249,7 @@ class Run:
         """A slot went down: by a fault of the runtime, unless the run is over."""
         if isinstance(down.reason, Exception) and self._error is None:
             self._error = down.reason
-            self._closed = True
+            self._admit_no_more()
 
     async def attend(self) -> None:
         """Waits for the end, cancels after the grace of a drain, flushes the sinks."""

@@ -21,8 +21,9 @@ class TaskStream:
     It closes itself at the end and at an error; `aclose` it, or enter it, to stop before.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source = source
+        self._left: float = limit if limit is not None else float("inf")
         self._ready: deque[Task] = deque()
         self._error: DefinitionError | None = None
         self._ended = False
@@ -31,8 +32,18 @@ class TaskStream:
     def __aiter__(self) -> Self:
         return self
 
+    def ready(self) -> Task | None:
+        """The next task, where it has been read already."""
+        if not self._ready or not self._left:
+            return None
+        self._left -= 1
+        return self._ready.popleft()
+
     async def __anext__(self) -> Task:
         """Raises `DefinitionError` at the first line that is no task, after all before it."""
+        if not self._left:
+            await self.aclose()
+            raise StopAsyncIteration
         while not self._ready:
             if self._error is not None:
                 error, self._error = self._error, None
@@ -40,6 +51,7 @@ class TaskStream:
             if self._ended:
                 raise StopAsyncIteration
             await self._fill()
+        self._left -= 1
         return self._ready.popleft()
 
     async def _fill(self) -> None:
@@ -76,8 +88,9 @@ class TaskStream:
         await self.aclose()
 
 
-def read_tasks(source: TaskSource) -> TaskStream:
-    """Tasks from a file of JSON lines, from standard input (`-`), or from an iterable.
+def read_tasks(source: TaskSource, *, limit: int | None = None) -> TaskStream:
+    """Tasks from a file of JSON lines, from standard input (`-`), or from an iterable; the first
+    `limit` of them where it is given.
 
     A line is an object with `input`, or the bare request as a JSON string; blank lines are
     skipped. A task without `id` gets its line number, or its place in the iterable, from 1.
@@ -87,7 +100,9 @@ def read_tasks(source: TaskSource) -> TaskStream:
     other than lists and tuples: one may be run by several threads, never by two at once, and is
     left alone once a pull was cancelled. Raises `DefinitionError` for a file that is not there.
     """
-    return TaskStream(source_of(source))
+    if isinstance(source, TaskStream):
+        return source
+    return TaskStream(source_of(source), limit)
 
 
 __all__ = ["TaskLike", "TaskSource", "TaskStream", "read_tasks"]

@@ -5,6 +5,7 @@ polled is polled, and only what is readable is read, in a thread.
 """
 
 import os
+import selectors
 import stat
 import time
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ class DescriptorSource:
         self._poll = os.name != "nt"
         self._abandon = False
         self._limiter: anyio.CapacityLimiter | None = None
+        self._selector: selectors.DefaultSelector | None = None
 
     async def batch(self) -> Batch:
         if self._limiter is None:
@@ -53,13 +55,22 @@ class DescriptorSource:
             await anyio.to_thread.run_sync(self._open, limiter=self._limiter)
         assert self._descriptor is not None
         if self._poll:
-            try:
-                await anyio.wait_readable(self._descriptor)
-            except PermissionError:  # epoll takes no regular files, nor some devices
-                self._poll = False
+            await self._readable()
         return await anyio.to_thread.run_sync(
             self._read, limiter=self._limiter, abandon_on_cancel=self._abandon and not self._poll
         )
+
+    async def _readable(self) -> None:
+        # Not the descriptor itself: libuv sets O_NONBLOCK on what it polls, and a terminal's stdin
+        # shares that flag with stdout and with the shell.
+        assert self._descriptor is not None
+        try:
+            if self._selector is None:
+                self._selector = selectors.DefaultSelector()
+                self._selector.register(self._descriptor, selectors.EVENT_READ)
+            await anyio.wait_readable(self._selector.fileno())
+        except PermissionError:  # epoll takes no regular files, nor some devices
+            self._poll = False
 
     def _open(self) -> None:
         try:
@@ -87,6 +98,9 @@ class DescriptorSource:
         self._close()
 
     def _close(self) -> None:
+        if self._selector is not None:
+            self._selector.close()
+            self._selector = None
         if self._path is not None and self._descriptor is not None:
             os.close(self._descriptor)
             self._path = self._descriptor = None

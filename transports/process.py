@@ -245,7 +245,11 @@ def _pidfd(pid: int) -> int | None:
 
 def _status(pid: int) -> int | None:
     """The return code of a child that has ended; it stays a zombie."""
-    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    try:
+        found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        # The host ignores SIGCHLD, or reaps what is not its own.
+        return 0
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

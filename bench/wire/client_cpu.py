@@ -4,9 +4,10 @@
 
 Contenders: this project's `Connection`, and `mcp.Client` of the official SDK, on asyncio with
 uvloop and on trio, over stdio and over streamable HTTP answered by JSON and by events, with 1 and
-64 calls in flight, and over 128 stdio sessions with one call in flight each. The servers cost next to nothing (`fast_stdio.py`, `fast_http.py`). Each
-measurement is a fresh process; contenders take turns within a round; reported are medians of the
-client's own CPU time (user and system) for a call, and of calls a second.
+64 calls in flight, and over 128 stdio sessions with one call in flight each. The servers cost next
+to nothing (`fast_stdio.py`, `fast_http.py`). Each measurement is a fresh process; contenders take
+turns within a round; reported are medians of the client's own CPU time (user and system) for a
+call, and of calls a second.
 """
 
 import argparse
@@ -164,7 +165,7 @@ def main() -> None:
     cases = [
         (backend, wire, *load)
         for backend, wire in itertools.product(BACKENDS, WIRES)
-        for load in (LOADS + [MANY] if wire == "stdio" else LOADS)
+        for load in ([*LOADS, MANY] if wire == "stdio" else LOADS)
     ]
     found: dict[tuple[str, str, int, int, str], list[dict[str, float]]] = {}
     for _ in range(args.rounds):

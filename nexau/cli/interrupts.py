@@ -9,7 +9,6 @@ import anyio
 from anyio.abc import TaskStatus
 
 from nexau.cli.exits import say
-from nexau.cli.pull import Pull
 from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
@@ -30,13 +29,10 @@ class Interrupts:
         self._scope = scope
         self._grace = grace
         self._run: Run | None = None
-        self._pull: Pull | None = None
 
-    def guard(self, run: "Run", pull: Pull | None = None) -> None:
-        """From now on a signal drains `run`, which takes its tasks from `pull`; before, it ended
-        the program.
-        """
-        self._run, self._pull = run, pull
+    def guard(self, run: "Run") -> None:
+        """From now on a signal drains `run`; before, it ended the program."""
+        self._run = run
 
     async def _watch(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(*SIGNALS) as signals:
@@ -61,8 +57,6 @@ class Interrupts:
         self._scope.deadline = anyio.current_time() + seconds
 
     def _drain(self, run: "Run") -> None:
-        if self._pull is not None:
-            self._pull.stop()
         running = run.statistics()["running"]
         say(
             f"stopping: no new rollouts; the {running} that run have {self._grace:g} s to finish "

@@ -17,7 +17,6 @@ from nexau.cli.interrupts import Interrupts, obey_signals
 from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Seed
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
-from nexau.cli.pull import Pull
 from nexau.cli.report import show_summary
 from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.scoping import background
@@ -139,34 +138,32 @@ async def _follow(
     async with (
         open_lines(STDOUT) as writer,
         nexau.open_runtime(seed=request.seed) as runtime,
-        nexau.read_tasks(request.tasks) as tasks,
-    ):
-        pull = Pull(tasks, request.limit)
-        async with runtime.rollouts(
+        nexau.read_tasks(request.tasks, limit=request.limit) as tasks,
+        runtime.rollouts(
             agent,
-            pull,
+            tasks,
             concurrency=request.concurrency,
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
             sinks=[nexau.LineSink(writer, request.emit)],
-        ) as run:
-            interrupts.guard(run, pull)
-            async with _ended_by(writer, run, pull), _progress(request, run):
-                async for trajectory in run:
-                    outcome.failed += trajectory.final and trajectory.status == "failed"
-            outcome.unread = writer.broken
-            outcome.summary = run.summary()
+        ) as run,
+    ):
+        interrupts.guard(run)
+        async with _ended_by(writer, run), _progress(request, run):
+            async for trajectory in run:
+                outcome.failed += trajectory.final and trajectory.status == "failed"
+        outcome.unread = writer.broken
+        outcome.summary = run.summary()
 
 
 @asynccontextmanager
-async def _ended_by(writer: LineWriter, run: "Run", pull: Pull) -> AsyncIterator[None]:
+async def _ended_by(writer: LineWriter, run: "Run") -> AsyncIterator[None]:
     """Ends the run when nobody reads its output any more."""
 
     async def watch() -> None:
         # Otherwise the run would learn of it with its next line, minutes of model time later.
         await writer.wait_broken()
-        pull.stop()
         run.cancel()
 
     async with background() as helpers:

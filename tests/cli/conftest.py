@@ -140,9 +140,8 @@ def process(place: Path) -> Iterator[Start]:
 
     def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        made: subprocess.Popen[bytes] = subprocess.Popen(
-            command(*arguments), env=dict(os.environ), **(streams | options)
-        )
+        streams |= {"env": dict(os.environ), **options}
+        made: subprocess.Popen[Any] = subprocess.Popen(command(*arguments), **streams)
         started.append(made)
         return made
 

@@ -352,3 +352,8 @@ def test_however_the_bytes_are_cut(lines: list[bytes], data: st.DataObject, last
     found = [task for piece in pieces if piece for task in cut.feed(piece).tasks]
     assert found + cut.feed(b"").tasks == wanted
     assert len(wanted) == sum(bool(line.strip()) for line in lines)
+
+
+async def test_a_limit_ends_the_stream() -> None:
+    assert [task.id async for task in read_tasks(map(str, range(10)), limit=3)] == ["1", "2", "3"]
+    assert [task async for task in read_tasks(["a"], limit=0)] == []

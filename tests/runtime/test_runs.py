@@ -14,7 +14,7 @@ from nexau.rollout import derive_seed
 from nexau.runs import Run
 from nexau.sinks import Item, SinkClosed
 from nexau.testing import FunctionPolicy, ListSink, calls, turns
-from nexau.trajectory import Finished, Started, Step, Trajectory
+from nexau.trajectory import Called, Finished, Started, Step, Trajectory
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +177,41 @@ async def test_drain_lets_running_rollouts_finish() -> None:
             release.set()
             summary = await run.wait()
     assert summary.by_status == {"completed": 3}
+
+
+@pytest.mark.parametrize("end", ["drain", "cancel", "leave"])
+async def test_a_silent_source_does_not_hold_up_the_end(end: str) -> None:
+    async def silent() -> AsyncIterator[Task]:
+        yield Task("one")
+        await anyio.sleep_forever()
+
+    async with nexau.open_runtime() as runtime:
+        with anyio.fail_after(5):
+            async with runtime.rollouts(agent(ECHO), silent(), concurrency=2) as run:
+                assert (await anext(run)).answer == "one"
+                if end != "leave":
+                    run.drain() if end == "drain" else run.cancel()
+                    await run.wait()
+
+
+async def test_a_call_is_seen_before_its_result() -> None:
+    release = anyio.Event()
+
+    async def wait() -> str:
+        """Waits."""
+        await release.wait()
+        return "ok"
+
+    waiting = Agent("tester", turns(calls(("wait", {})), "done"), tools=(python_tool(wait),))
+    async with nexau.open_runtime() as runtime:
+        with runtime.subscribe() as events:
+            async with runtime.rollouts(waiting, ["go"]) as run:
+                with anyio.fail_after(5):
+                    async for event in events:
+                        if isinstance(event, Called):
+                            break
+                release.set()
+                await run.wait()
 
 
 async def test_drain_cancels_after_its_grace() -> None:

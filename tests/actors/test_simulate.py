@@ -1,0 +1,125 @@
+"""The simulator: silent on the kernel as it is, loud on each of five planted bugs."""
+
+import itertools
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nexau.actors import _lifecycle, simulate
+from nexau.actors._backend import TrioFuture
+from nexau.actors._scheduler import IDLE, Scheduler
+from nexau.actors.ref import ActorRef
+from nexau.actors.simulate import run_seed
+
+SEEDS = 150
+
+
+def test_the_kernel_keeps_its_promises() -> None:
+    for seed in range(SEEDS):
+        assert run_seed(seed).violations == (), f"seed {seed}"
+
+
+def test_a_seed_replays_to_the_same_trace() -> None:
+    for seed in range(20):
+        one, two = run_seed(seed), run_seed(seed)
+        assert one.trace == two.trace
+    assert run_seed(1).digest != run_seed(2).digest
+
+
+def test_a_seed_replays_in_another_process() -> None:
+    command = [sys.executable, "-m", "nexau.actors.simulate", "--seed", "7", "--trace"]
+    runs = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
+    assert runs[0] == runs[1] == ("\n".join(run_seed(7).trace) + "\n").encode()
+
+
+def test_nothing_is_left_after_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate.main(["--seeds", "10"]) == 0
+    assert '"actors_left": 0' in capsys.readouterr().out
+
+
+def every(count: int) -> Callable[[], bool]:
+    """True once in `count` times."""
+    turn = itertools.count(1)
+    return lambda: next(turn) % count == 0
+
+
+def drop_a_wake_up(patch: pytest.MonkeyPatch) -> None:
+    original, now = TrioFuture.set_result, every(5)
+
+    def set_result(self: TrioFuture, value: Any, /) -> None:
+        if not now():
+            original(self, value)
+
+    patch.setattr(TrioFuture, "set_result", set_result)
+
+
+def double_resume(patch: pytest.MonkeyPatch) -> None:
+    original, now = Scheduler._wake, every(3)
+
+    def wake(self: Scheduler, assigned: ActorRef | None) -> Any:
+        if assigned is not None and now():
+            original(self, assigned)
+        return original(self, assigned)
+
+    patch.setattr(Scheduler, "_wake", wake)
+
+
+def forget_a_waiter(patch: pytest.MonkeyPatch) -> None:
+    original, now = ActorRef._admit, every(3)
+
+    def admit(self: ActorRef) -> None:
+        if self._waiters and now():
+            self._waiters.popleft()
+        original(self)
+
+    patch.setattr(ActorRef, "_admit", admit)
+
+
+def skip_the_restart_window(patch: pytest.MonkeyPatch) -> None:
+    def add_restart(stamps: deque[float], now: float, intensity: int, period: float) -> bool:
+        return True
+
+    patch.setattr(_lifecycle, "add_restart", add_restart)
+
+
+def deliver_after_stop(patch: pytest.MonkeyPatch) -> None:
+    original = _lifecycle.refuse_mail
+
+    def refuse_mail(cell: ActorRef) -> None:
+        for item in cell._mail or ():
+            message = getattr(item, "message", item)
+            if hasattr(message, "steps"):
+                cell._system._backend.spawn(cell._actor.receive, message)
+        original(cell)
+
+    patch.setattr(_lifecycle, "refuse_mail", refuse_mail)
+
+
+@pytest.mark.parametrize(
+    ("plant", "symptom"),
+    [
+        (drop_a_wake_up, ("for ever",)),
+        (double_resume, ("two messages at once", "twice", "kernel error")),
+        (forget_a_waiter, ("for ever", "lost", "never heard")),
+        (skip_the_restart_window, ("window",)),
+        (deliver_after_stop, ("after its stop",)),
+    ],
+)
+def test_each_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    symptom: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant(monkeypatch)
+    for seed in range(SEEDS):
+        found = " ".join(run_seed(seed).violations)
+        if any(word in found for word in symptom):
+            return
+    pytest.fail(f"{plant.__name__} went unnoticed in {SEEDS} seeds")
+
+
+__all__ = ["IDLE"]
