@@ -35,6 +35,8 @@ HOT = 256
 """Messages of a class that suspended which go to workers before it is tried again."""
 SPARE = 256
 """Parked workers that are kept; beyond that they end."""
+LOOK = 16
+"""Messages between two looks of the leader at the clock."""
 FUEL = 32
 """Inline asks of one task between two looks at the clock."""
 
@@ -72,7 +74,7 @@ START = _Start()
 class Executor:
     """What the kernel knows of a task that runs handlers: a worker, or any task that asks."""
 
-    __slots__ = ("cell", "clean", "depth", "fuel", "key", "stamp", "task", "waiting")
+    __slots__ = ("clean", "depth", "fuel", "key", "stamp", "task", "waiting")
 
     def __init__(self, task: Any) -> None:
         self.key = id(task)
@@ -83,8 +85,6 @@ class Executor:
         """Handlers on its stack."""
         self.fuel = FUEL
         self.stamp = 0.0
-        self.cell: ActorRef | None = None
-        """The innermost actor that it runs."""
         self.waiting: ActorRef | None = None
         """The actor whose answer, or room, it waits for."""
 
@@ -170,7 +170,7 @@ class Worker(Executor):
             cell._state = IDLE
             return True
         left = TURN
-        self.root = self.cell = cell
+        self.root = cell
         cell._by = self
         cell._state = RUNNING
         while True:
@@ -191,7 +191,6 @@ class Worker(Executor):
                     self._drop(cell)
                     raise
             left -= 1
-            cell._handled += 1
             if cell._waiters is not None:
                 cell._admit()
             clean = copy_context() == self.clean
@@ -205,7 +204,8 @@ class Worker(Executor):
             else:
                 self.scheduler.requeue(cell)
             break
-        self.root = self.cell = self.ask = None
+        self.root = self.ask = None
+        cell._handled += TURN - left
         self.scheduler.count += TURN - left
         if not clean:
             cell._kind.spoiled()
@@ -216,7 +216,7 @@ class Worker(Executor):
     def _drop(self, cell: "ActorRef") -> None:
         """Leave an actor whose handler was cancelled; the cancellation goes on rising."""
         cell._handled += 1
-        self.root = self.cell = self.ask = None
+        self.root = self.ask = None
         if cell._waiters is not None:
             cell._admit()
         cell._leave()
@@ -230,7 +230,7 @@ class Scheduler:
     """The run queue of one system."""
 
     __slots__ = (
-        "asleep", "backend", "closed", "count", "fatal", "handovers", "leader", "queue",
+        "asleep", "backend", "closed", "count", "fatal", "handovers", "leader", "looked", "queue",
         "slice_end", "watching", "workers",
     )  # fmt: skip
 
@@ -245,6 +245,8 @@ class Scheduler:
         """Messages that workers handled."""
         self.handovers = 0
         """Times that a leader was found suspended."""
+        self.looked = 0
+        """`count` when the clock was last looked at."""
         self.slice_end = 0.0
         self.watching = False
         self.closed = False
@@ -287,9 +289,12 @@ class Scheduler:
             self.watching = True
             backend.call_soon(self._watch)
             self.slice_end = backend.tick() + SLICE
-        elif backend.tick() > self.slice_end:
-            self.leader = PAUSE  # until the watch, one turn of the loop from now
-            return None
+            self.looked = self.count
+        elif self.count - self.looked >= LOOK:
+            self.looked = self.count
+            if backend.tick() > self.slice_end:
+                self.leader = PAUSE  # until the watch, one turn of the loop from now
+                return None
         while queue:
             cell = queue.popleft()
             if cell._state != READY:
@@ -355,6 +360,7 @@ class Kind:
 
     __slots__ = (
         "barred",
+        "current_task",
         "has_started",
         "has_stopped",
         "hot",
@@ -362,11 +368,15 @@ class Kind:
         "logged",
         "name",
         "refuses",
+        "scheduler",
         "sticky",
         "suppressed",
     )  # fmt: skip
 
-    def __init__(self, cls: Any, base: Any, inline_scopes: bool) -> None:
+    def __init__(self, cls: Any, base: Any, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.current_task = scheduler.backend.current_task
+        inline_scopes = scheduler.backend.inline_scopes
         self.name = cls.__name__
         self.has_started = cls.started is not base.started
         self.has_stopped = cls.stopped is not base.stopped

@@ -171,7 +171,9 @@ class SimActor(Actor):
             self.world.ends(message, ref)
         return message.id
 
-    async def do(self, step: tuple[Any, ...], order: Order) -> None:
+    async def do(  # noqa: C901 - one case for each kind of step
+        self, step: tuple[Any, ...], order: Order
+    ) -> None:
         world = self.world
         match step:
             case ("turn",):

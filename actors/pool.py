@@ -197,6 +197,8 @@ class PoolRef(ActorRef):
             return None
         found: list[str] | None = None
         for worker in self._family.children.values():
+            if worker._state >= STOPPING:
+                continue
             rest = worker._waits_for(executor, seen)
             if rest is None:
                 return None

@@ -153,10 +153,20 @@ class ActorRef:
     async def tell(self, message: Any) -> None:
         """Send, once there is room. Raises `Deadlock` where that could never be."""
         mail = self._mail
-        if mail is not None and len(mail) >= self._policy.mailbox:
-            await self._wait_for_room(message)
+        if mail is None:
+            if self._state == IDLE:
+                self._mail = deque((message,))
+                self._state = READY
+                scheduler = self._kind.scheduler
+                scheduler.queue.append(self)
+                if scheduler.leader is None:
+                    scheduler.promote()
+            else:
+                self._post(message)
+        elif len(mail) < self._policy.mailbox:
+            mail.append(message)
         else:
-            self._post(message)
+            await self._wait_for_room(message)
 
     def tell_from_thread(self, message: Any) -> None:
         """Send from any thread. Beyond the mailbox's bound it becomes a dead letter."""
@@ -234,35 +244,32 @@ class ActorRef:
         """
         if timeout is not None:
             return await self._ask_within(message, timeout)
+        kind = self._kind
         executor = current_executor.get()
-        if executor is None or executor.key != id(self._system._current_task()):
+        if executor is None or executor.key != id(kind.current_task()):
             executor = self._executor()
         executor.fuel -= 1
         if executor.fuel <= 0:
             await self._refuel(executor)
         if (
             self._state != IDLE
-            or not self._kind.inline
+            or not kind.inline
             or executor.depth >= DEPTH
             or copy_context() != executor.clean
         ):
             return await self._ask_queued(executor, message)
         self._state = RUNNING
         self._by = executor
-        outer = executor.cell
-        executor.cell = self
         executor.depth += 1
         try:
             answer = await self._actor.receive(message)
         except BaseException as error:
             executor.depth -= 1
-            executor.cell = outer
             failure = self._inline_failed(executor, error)
             if failure is error:
                 raise
             raise failure from error
         executor.depth -= 1
-        executor.cell = outer
         self._handled += 1
         if self._state == RUNNING and self._mail is None:
             self._state = IDLE

@@ -12,18 +12,21 @@ import gc
 import hashlib
 import json
 import logging
+import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from random import Random
 
-import anyio
 import msgspec
 from trio.testing import MockClock
 
 from nexau.actors._backend import run
 from nexau.actors._world import World, play
 from nexau.actors.ref import ActorRef
+
+HUNG = 60.0
+"""Real seconds that a seed may take; most take a hundredth of one."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -80,11 +83,31 @@ def simulate(first: int, seeds: int, seconds: float | None) -> Iterator[Outcome]
     for seed in range(first, first + seeds):
         if end is not None and time.monotonic() > end:
             return
-        yield run_seed(seed)
+        guard = threading.Timer(HUNG, hung, (seed,))
+        guard.daemon = True
+        guard.start()
+        try:
+            outcome = run_seed(seed)
+        finally:
+            guard.cancel()
+        yield outcome
+        del outcome
 
 
 def emit(record: object) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+
+
+def report(seed: int, violations: tuple[str, ...]) -> None:
+    replay = f"python -m nexau.actors.simulate --seed {seed} --trace"
+    emit({"seed": seed, "violations": violations, "replay": replay})
+
+
+def hung(seed: int) -> None:
+    """A seed that not even the end of its virtual time ends cannot be ended from inside."""
+    report(seed, (f"still runs after {HUNG:g} s",))
+    os._exit(1)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,8 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
                 sys.stdout.write(line + "\n")
         if outcome.violations:
             failed += 1
-            replay = f"python -m nexau.actors.simulate --seed {outcome.seed} --trace"
-            emit({"seed": outcome.seed, "violations": outcome.violations, "replay": replay})
+            report(outcome.seed, outcome.violations)
         del outcome
     left = actors_alive() - before
     took = time.monotonic() - started
@@ -123,6 +145,3 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-__all__ = ["Outcome", "Random", "anyio", "main", "run_seed", "simulate"]

@@ -251,7 +251,7 @@ class ActorSystem:
         cls = type(actor)
         kind = self._kinds.get(cls)
         if kind is None:
-            kind = self._kinds[cls] = Kind(cls, Actor, self._backend.inline_scopes)
+            kind = self._kinds[cls] = Kind(cls, Actor, self._scheduler)
         ref._kind = kind
         ref._actor = actor
         actor.context = Context(ref)

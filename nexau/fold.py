@@ -112,6 +112,7 @@ class Fold:
         note = (Text(f"no result: the agent ended ({event.status}) before it came"),)
         for call in agent.turn.calls:
             if call.id not in agent.results:
+                agent.returned_at = event.at
                 agent.results[call.id] = CallResult(call.id, note, True, error_class)
         return self._complete(event.agent, agent, event.at)
 

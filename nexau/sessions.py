@@ -1,8 +1,12 @@
 """Sessions of MCP servers as actors: held, restarted, shared, or taken in turns by rollouts."""
 
+from collections.abc import Awaitable
+
 import anyio
+from msgspec import Struct
 
 from nexau.actors import Actor, PoolRef
+from nexau.latency import Replay, clock, pause_until
 from nexau.transports.connection import (
     Connection,
     ConnectionFailed,
@@ -139,13 +143,61 @@ class McpTool(Actor):
         )
 
 
+class SeededCall(Struct, frozen=True):
+    """A call, and the seed of the rollout that it belongs to."""
+
+    call: Call
+    seed: int
+
+
+class ReplayTool(McpTool):
+    """As `McpTool`, of a server with recorded latency: an answer comes no sooner than a recorded
+    one did, and fails as often.
+
+    A call that fails so never reaches the server. One that would outlast its timeout or deadline
+    does, and ends with `timeout` when that is over.
+    """
+
+    def __init__(self, link: Link, timeout: float, replay: Replay) -> None:
+        super().__init__(link, timeout)
+        self.replay = replay
+        self.clock = clock()
+
+    async def receive(self, message: Call | SeededCall) -> Result:
+        call, seed = (message, 0) if isinstance(message, Call) else (message.call, message.seed)
+        began = self.clock()
+        limit = self.timeout
+        if call.deadline is not None:
+            limit = min(limit, max(0.0, call.deadline - anyio.current_time()))
+        replay = self.replay
+        replay.in_flight += 1
+        try:
+            drawn = replay.draw(seed, call.trace, call.id, call.name)
+            if drawn.error_class is None:
+                result = await super().receive(call)
+            else:
+                result = failure(call.id, drawn.error_class, drawn.text or "as recorded")
+            await pause_until(began + min(drawn.seconds, limit), self.clock)
+        finally:
+            replay.in_flight -= 1
+        if drawn.seconds > limit:
+            text = f"{call.name} did not answer within {limit:g} s"
+            return failure(call.id, "timeout", text)
+        return result
+
+
 class Session:
     """What a rollout holds of a server: a link and the tool actors that use it."""
 
-    __slots__ = ("callers", "lease", "link", "uses")
+    __slots__ = ("callers", "lease", "link", "replays", "uses")
 
-    def __init__(self, link: Link, callers: PoolRef) -> None:
+    def __init__(self, link: Link, callers: PoolRef, *, replays: bool = False) -> None:
         self.link = link
         self.callers = callers
+        self.replays = replays
+        """Whether the callers are `ReplayTool`s, which want to know the seed."""
         self.uses = 0
         self.lease: object = None
+
+    def ask(self, call: Call, seed: int) -> Awaitable[Result]:
+        return self.callers.ask(SeededCall(call, seed) if self.replays else call)

@@ -70,7 +70,8 @@ class Tally:
             for result in step.results:
                 if result.agent is None:
                     self.calls += 1
-                    self.tool_latency.add(result.seconds)
+                    if result.seconds > 0.0:  # 0 for a call that was cut off
+                        self.tool_latency.add(result.seconds)
                 else:
                     self.delegations += 1
                 if result.error_class is not None:

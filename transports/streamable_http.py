@@ -7,7 +7,7 @@ from 2026-07-28 on each request stands alone.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 
 import anyio
@@ -36,6 +36,8 @@ _PAUSE = 0.2
 _RESUME_PAUSE = 1.0
 """Seconds before a stream is resumed, where the server does not say."""
 _LONGEST_PAUSE = 30.0
+_FIRST_LINGER_PAUSE = 1.0
+_LONGEST_LINGER_PAUSE = 60.0
 _LINGER = 0.02
 """Seconds that an event stream may go on after its answer before its connection is given up."""
 _OPENING = 0.5
@@ -70,7 +72,8 @@ class StreamableHttp:
         self._tasks: TaskGroup | None = None
         self._over = anyio.Event()
         self._reason = ""
-        self._lingers = True
+        self._linger_from = 0.0
+        self._linger_pause = _FIRST_LINGER_PAUSE
 
     async def run(self, rpc: JsonRpc) -> str:
         """Until the server no longer knows the session."""
@@ -274,12 +277,24 @@ class StreamableHttp:
                 break
         else:
             return
-        if self._lingers:
-            # A connection whose body was read to its end is used again.
-            with anyio.move_on_after(_LINGER) as scope:
-                async for piece in chunks:
-                    self.bytes_in += len(piece)
-            self._lingers = not scope.cancelled_caught
+        if pending is not None:
+            await self._linger(chunks)
+
+    async def _linger(self, chunks: AsyncIterator[bytes]) -> None:
+        """Read a stream to its end after the answer: only then is its connection used again.
+
+        A server that keeps streams open is left alone for a while, a longer one each time.
+        """
+        assert self._rpc is not None
+        if self._rpc.clock() < self._linger_from:
+            return
+        with anyio.move_on_after(_LINGER):
+            async for piece in chunks:
+                self.bytes_in += len(piece)
+            self._linger_pause = _FIRST_LINGER_PAUSE
+            return
+        self._linger_from = self._rpc.clock() + self._linger_pause
+        self._linger_pause = min(2 * self._linger_pause, _LONGEST_LINGER_PAUSE)
 
     async def _resume(self, pending: Pending, parser: EventParser) -> None:
         """Get the rest of a stream that broke off, where it can be had."""

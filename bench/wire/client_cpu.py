@@ -32,11 +32,13 @@ HERE = Path(__file__).parent
 CLIENTS = ("nexau", "sdk")
 BACKENDS = ("asyncio", "trio")
 WIRES = ("stdio", "http-json", "http-sse")
-LOADS = [(1, 1), (1, 64)]
+LOADS: list[tuple[int, int]] = [(1, 1), (1, 64)]
 """Sessions, and calls in flight in each."""
 MANY = (128, 1)
 SECONDS = 1.5
 Call = Callable[[int], Awaitable[Any]]
+Case = tuple[str, str, int, int]
+"""Backend, wire, sessions, calls in flight in each."""
 
 
 async def open_nexau(stack: AsyncExitStack, wire: str, port: int) -> Call:
@@ -102,10 +104,9 @@ async def measure(
         print(json.dumps({"us": cpu / done * 1e6, "rate": done / wall, "calls": done}))
 
 
-def one(
-    client: str, backend: str, wire: str, sessions: int, in_flight: int, seconds: float
-) -> dict[str, float]:
+def one(client: str, case: Case, seconds: float) -> dict[str, float]:
     """A measurement in a process of its own, with a server of its own."""
+    backend, wire, sessions, in_flight = case
     server = None
     port = 0
     try:
@@ -140,9 +141,7 @@ def run_one(args: list[str]) -> None:
     )
 
 
-def summary(
-    case: tuple[str, str, int, int], samples: list[list[dict[str, float]]]
-) -> dict[str, Any]:
+def summary(case: Case, samples: list[list[dict[str, float]]]) -> dict[str, Any]:
     """A row: medians for each client, and how many times less CPU ours takes."""
     row: dict[str, Any] = dict(zip(("backend", "wire", "sessions", "in_flight"), case, strict=True))
     for client, taken in zip(CLIENTS, samples, strict=True):
@@ -162,16 +161,16 @@ def main() -> None:
     if args.one:
         run_one(args.one)
         return
-    cases = [
-        (backend, wire, *load)
+    cases: list[Case] = [
+        (backend, wire, sessions, in_flight)
         for backend, wire in itertools.product(BACKENDS, WIRES)
-        for load in ([*LOADS, MANY] if wire == "stdio" else LOADS)
+        for sessions, in_flight in ([*LOADS, MANY] if wire == "stdio" else LOADS)
     ]
-    found: dict[tuple[str, str, int, int, str], list[dict[str, float]]] = {}
+    found: dict[tuple[Case, str], list[dict[str, float]]] = {}
     for _ in range(args.rounds):
         for case, client in itertools.product(cases, CLIENTS):
-            found.setdefault((*case, client), []).append(one(client, *case, args.seconds))
-    rows = [summary(case, [found[*case, client] for client in CLIENTS]) for case in cases]
+            found.setdefault((case, client), []).append(one(client, case, args.seconds))
+    rows = [summary(case, [found[case, client] for client in CLIENTS]) for case in cases]
     for row in rows:
         print("  ".join(f"{key}={value}" for key, value in row.items()))
     if args.json:

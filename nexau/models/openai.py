@@ -2,10 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 import msgspec
@@ -13,54 +12,35 @@ from msgspec import Struct
 
 from nexau.definition import OpenAIModel
 from nexau.models.base import ModelError, ModelRequest, Turn
+from nexau.models.endpoints import Endpoint, EndpointStatistics, choose
+from nexau.models.openai_exchange import Exchange, Failed
 from nexau.models.openai_prefix import Prefixes, PrefixStatistics
 from nexau.models.openai_prompt import EncodedTools, encode_messages, encode_tools
-from nexau.models.openai_stream import EventData, StreamedAnswer
-from nexau.models.openai_wire import (
-    Context,
-    NotAChatCompletion,
-    WireAnswer,
-    decode_answer,
-    error_text,
-    turn_of,
-)
-from nexau.transports.http import HttpClient, HttpError, HttpResponse, public_url
+from nexau.models.openai_wire import Context
+from nexau.transports.http import HttpClient
 from nexau.transports.log import get_logger
 from nexau.transports.protocol import ToolSpec
-from nexau.transports.retry import RETRIED, asked_wait, backoff
+from nexau.transports.retry import backoff
 
 log = get_logger(__name__)
 
 MAX_WAIT = 600.0
 """Seconds of `Retry-After` beyond which the model is given up."""
-_ERROR_BYTES = 65_536
-_ERROR_TEXT = 500
 _TOOL_SETS = 256
 
 
-class _Failed(Struct, frozen=True):
-    """An attempt without a turn."""
-
-    message: str
-    status: int | None = None
-    again: bool = True
-    wait: float | None = None
-    """Seconds that the endpoint asks for."""
-
-
-class _Headers(dict[str, str]):
-    """Holds the key, so it does not show what it holds: tracebacks may print local variables."""
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} headers>"
+class OpenAIStatistics(Struct, frozen=True):
+    prefixes: PrefixStatistics
+    endpoints: tuple[EndpointStatistics, ...]
 
 
 class OpenAIChat:
     """A `Model`. Serves any number of conversations at once over one `HttpClient`.
 
-    `images` False names the images in tool results instead of sending them, for text-only models.
-    `chance` draws the jitter of retries, `wall_clock` reads `Retry-After` dates: both arguments for
-    the sake of simulation.
+    `endpoints` are where the model is served; without, there is one at the configuration's
+    `base_url`, asked with `key` and `headers`. `images` False names the images in tool results
+    instead of sending them, for text-only models. `chance` draws the jitter of retries,
+    `wall_clock` reads `Retry-After` dates: both arguments for the sake of simulation.
     """
 
     def __init__(
@@ -70,38 +50,45 @@ class OpenAIChat:
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        endpoints: Sequence[Endpoint] = (),
         images: bool = True,
         chance: random.Random | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._http = http
-        self._url = completions_url(config.base_url)
-        self._headers = _Headers(
-            {"content-type": "application/json", "accept-encoding": "identity"}
+        self._endpoints = tuple(endpoints) or (
+            Endpoint(config.base_url, key=key, headers=headers),
         )
-        if key:
-            self._headers["authorization"] = f"Bearer {key}"
-        self._headers.update({name.lower(): value for name, value in (headers or {}).items()})
-        self._secrets = _secrets(key, headers or {})
+        self._exchange = Exchange(http, stream=config.stream, wall_clock=wall_clock)
         self._chance = chance or random.Random()
-        self._wall_clock = wall_clock
         self._prefixes = Prefixes(lambda messages: encode_messages(messages, images=images))
         self._tools: dict[int, tuple[tuple[ToolSpec, ...], EncodedTools, Context]] = {}
-        self._head, self._max_tokens = _head(config), _max_tokens_name(config)
+        self._head = _head(config)
 
     async def turn(self, request: ModelRequest) -> Turn:
         tools, context = self._tools_of(request.tools)
-        body = self._body(request, tools)
+        endpoint = self._choose(request)
+        endpoint.pace.health.admit(anyio.current_time())
+        body = self._body(request, tools, endpoint)
         waited = 0.0
+        failed: Failed | None = None
         for attempt in count():
-            timeout = self._time_for(request.deadline)
-            outcome = await self._attempt(body, timeout, context)
-            if isinstance(outcome, Turn):
-                if not outcome.calls:
-                    self._prefixes.forget(request.messages)
-                return outcome if not waited else msgspec.structs.replace(outcome, queue=waited)
-            waited += await self._before_next(outcome, attempt, request.deadline)
+            if failed is None or self._may_retry(endpoint, failed):
+                waited += await self._admission(endpoint, len(body), request.deadline)
+                outcome = await self._attempt(endpoint, body, request.deadline, context)
+                if isinstance(outcome, Turn):
+                    if not outcome.calls:
+                        self._prefixes.forget(request.messages)
+                    return msgspec.structs.replace(outcome, queue=waited) if waited else outcome
+                failed = outcome
+            else:
+                # Sat out, so that an endpoint that is down gets no more load than it had.
+                failed = msgspec.structs.replace(failed, wait=None)
+            waited += await self._before_next(endpoint, failed, attempt, request)
+            following = self._choose(request)
+            if following is not endpoint:
+                log.info("a conversation moves on to another endpoint", reason=failed.message)
+                endpoint, body = following, self._body(request, tools, following)
         raise AssertionError("unreachable: counting does not end")
 
     async def aclose(self) -> None:
@@ -109,8 +96,9 @@ class OpenAIChat:
         self._prefixes.clear()
         self._tools.clear()
 
-    def statistics(self) -> PrefixStatistics:
-        return self._prefixes.statistics()
+    def statistics(self) -> OpenAIStatistics:
+        endpoints = tuple(endpoint.statistics() for endpoint in self._endpoints)
+        return OpenAIStatistics(self._prefixes.statistics(), endpoints)
 
     def _tools_of(self, tools: tuple[ToolSpec, ...]) -> tuple[EncodedTools, Context]:
         known = self._tools.get(id(tools))
@@ -127,7 +115,13 @@ class OpenAIChat:
     def _fresh_id(self) -> str:
         return f"call_{self._chance.getrandbits(96):024x}"
 
-    def _body(self, request: ModelRequest, tools: EncodedTools) -> bytes:
+    def _choose(self, request: ModelRequest) -> Endpoint:
+        if len(self._endpoints) == 1:
+            return self._endpoints[0]
+        key = f"{request.task}\n{request.seed}\n{request.path}"
+        return choose(self._endpoints, key, anyio.current_time(), request.deadline)
+
+    def _body(self, request: ModelRequest, tools: EncodedTools, endpoint: Endpoint) -> bytes:
         try:
             prompt = self._prefixes.encoded(request.messages)
         except (TypeError, ValueError, RecursionError) as error:
@@ -135,7 +129,7 @@ class OpenAIChat:
         parts: list[bytes | bytearray] = [self._head]
         bounds = [n for n in (self._config.max_tokens, request.max_tokens) if n is not None]
         if bounds:
-            parts.append(b',"%s":%d' % (self._max_tokens, max(1, min(bounds))))
+            parts.append(b',"%s":%d' % (endpoint.max_tokens, max(1, min(bounds))))
         if tools.body:
             parts.append(b"," + tools.body)
             if self._config.parallel_tool_calls is not None:
@@ -144,31 +138,89 @@ class OpenAIChat:
         parts += (b',"messages":[', prompt, b"]}")
         return b"".join(parts)
 
-    def _time_for(self, deadline: float | None) -> float:
-        """Seconds that the next attempt may take."""
-        if deadline is None:
-            return self._config.timeout
-        left = deadline - anyio.current_time()
-        if left <= 0:
-            raise ModelError("the deadline has passed before the model answered")
-        return min(left, self._config.timeout)
+    async def _admission(self, endpoint: Endpoint, size: int, deadline: float | None) -> float:
+        """Waits until the endpoint may be asked; returns the seconds waited."""
+        pace, started = endpoint.pace, anyio.current_time()
+        now = started
+        tokens = pace.estimate(size)
+        wait = pace.wait(now, tokens)
+        if not wait:
+            pace.reserve(now, tokens)
+            return 0.0
+        if deadline is not None and now + wait >= deadline:
+            raise ModelError(
+                f"the rate limit of the endpoint allows a request in {wait:.1f} s, "
+                "which would be past the deadline"
+            )
+        pace.waiting += 1
+        try:
+            await self._sit_out_hold(endpoint)
+            reserved = pace.reserve(anyio.current_time(), tokens)
+            try:
+                await anyio.sleep(reserved)
+                await self._sit_out_hold(endpoint)
+            except BaseException:
+                pace.put_back(tokens)
+                raise
+        finally:
+            pace.waiting -= 1
+        return anyio.current_time() - started
 
-    async def _before_next(self, failed: _Failed, attempt: int, deadline: float | None) -> float:
+    async def _sit_out_hold(self, endpoint: Endpoint) -> None:
+        pace = endpoint.pace
+        while (left := pace.held_until - anyio.current_time()) > 0:
+            # Spread a little, because all who wait were told the same time.
+            await anyio.sleep(left + self._chance.random() * min(1.0, left / 10))
+
+    async def _attempt(
+        self, endpoint: Endpoint, body: bytes, deadline: float | None, context: Context
+    ) -> Turn | Failed:
+        timeout = self._config.timeout
+        now = anyio.current_time()
+        if deadline is not None:
+            if now >= deadline:
+                raise ModelError("the deadline has passed before the model answered")
+            timeout = min(timeout, deadline - now)
+        pace = endpoint.pace
+        tokens = pace.estimate(len(body))
+        pace.sent()
+        try:
+            outcome = await self._exchange.attempt(endpoint, body, timeout, context)
+        finally:
+            pace.in_flight -= 1
+        if isinstance(outcome, Turn):
+            pace.answered(tokens, outcome.usage)
+        else:
+            pace.failed(
+                anyio.current_time(), sent=now, status=outcome.status, outright=outcome.outright
+            )
+        return outcome
+
+    def _may_retry(self, endpoint: Endpoint, failed: Failed) -> bool:
+        return endpoint.pace.may_retry(anyio.current_time(), asked=failed.wait is not None)
+
+    async def _before_next(
+        self, endpoint: Endpoint, failed: Failed, attempt: int, request: ModelRequest
+    ) -> float:
         """Waits; returns the seconds waited. Raises `ModelError` where there is no next attempt."""
         message = failed.message
         if attempt:
             message += f" (attempt {attempt + 1})"
         if not failed.again or attempt >= self._config.retries:
             raise ModelError(message, status=failed.status)
-        chance = self._chance.random()
-        if failed.wait is None:
-            wait = backoff(attempt, chance)
-        else:
+        now, chance = anyio.current_time(), self._chance.random()
+        asked = failed.wait
+        wait = backoff(attempt, chance)
+        if asked is not None and asked <= MAX_WAIT:
+            endpoint.pace.hold(now + asked)
+        elif asked is None and failed.status == 429:
+            endpoint.pace.hold(now + wait)
+        if asked is not None and self._choose(request) is endpoint:
             # Spread a little, because all who were refused were told the same time.
-            wait = failed.wait + chance * min(1.0, failed.wait / 10)
+            wait = asked + chance * min(1.0, asked / 10)
         if wait > MAX_WAIT:
             raise ModelError(f"{message}; it asks to wait {wait:.0f} s", status=failed.status)
-        if deadline is not None and anyio.current_time() + wait >= deadline:
+        if request.deadline is not None and now + wait >= request.deadline:
             raise ModelError(
                 f"{message}; the next attempt in {wait:.1f} s would be past the deadline",
                 status=failed.status,
@@ -176,90 +228,6 @@ class OpenAIChat:
         log.info("model request failed, will be sent again", reason=failed.message, seconds=wait)
         await anyio.sleep(wait)
         return wait
-
-    async def _attempt(self, body: bytes, timeout: float, context: Context) -> Turn | _Failed:
-        try:
-            async with self._http.request(
-                "POST", self._url, headers=self._headers, body=body, timeout=timeout
-            ) as response:
-                if response.status != 200:
-                    return await self._refused(response)
-                return turn_of(await self._answer(response), context)
-        except HttpError as error:
-            return _Failed(str(error), again=error.kind not in ("url", "tls"))
-        except NotAChatCompletion as error:
-            return _Failed(f"{self._clean(str(error))} ({public_url(self._url)})", 200)
-
-    async def _answer(self, response: HttpResponse) -> WireAnswer:
-        if not self._config.stream or "json" in response.headers.get("content-type", ""):
-            return decode_answer(await response.read())
-        events, answer = EventData(), StreamedAnswer()
-        try:
-            # Past the last event too: a body read to its end leaves the connection usable.
-            async for chunk in response.chunks():
-                for data in events.feed(chunk):
-                    answer.add(data)
-        except HttpError:
-            if not answer.done:
-                raise
-        for data in events.flush():
-            answer.add(data)
-        return answer.whole()
-
-    async def _refused(self, response: HttpResponse) -> _Failed:
-        status = response.status
-        wait = asked_wait(response.headers, self._wall_clock()) if status in RETRIED else None
-        text = bytearray()
-        async for chunk in response.chunks():
-            text += chunk
-            if len(text) >= _ERROR_BYTES:
-                break
-        said = self._clean(_said(bytes(text[:_ERROR_BYTES])))
-        message = f"the endpoint answered {status}{': ' if said else ''}{said}"
-        return _Failed(f"{message} ({public_url(self._url)})", status, status in RETRIED, wait)
-
-    def _clean(self, text: str) -> str:
-        """One short printable line without a secret."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[hidden]")
-        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        return text if len(text) <= _ERROR_TEXT else f"{text[:_ERROR_TEXT]}..."
-
-
-def completions_url(base_url: str) -> str:
-    """`base_url` with `/chat/completions` after its path; a query stays where it is."""
-    parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
-    if not path.endswith("/chat/completions"):
-        path += "/chat/completions"
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-
-def _secrets(key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What no message may show, in the forms an endpoint may echo it in; longest first."""
-    plain = {key or "", *headers.values()}
-    # `Bearer abc` hides `abc` alone too.
-    plain |= {word for value in headers.values() for word in value.split()}
-    forms = {form for text in plain for form in (text, _escaped(text))}
-    return tuple(sorted((form for form in forms if len(form) >= 4), key=len, reverse=True))
-
-
-def _escaped(text: str) -> str:
-    return msgspec.json.encode(text).decode()[1:-1]
-
-
-def _said(body: bytes) -> str:
-    try:
-        return error_text(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body.decode("utf-8", "replace")
-
-
-def _max_tokens_name(config: OpenAIModel) -> bytes:
-    # OpenAI's reasoning models refuse the older name, which most other endpoints know alone.
-    host = urlsplit(config.base_url).hostname or ""
-    newer = host == "api.openai.com" or host.endswith(".openai.azure.com")
-    return b"max_completion_tokens" if newer else b"max_tokens"
 
 
 def _head(config: OpenAIModel) -> bytes:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from nexau.actors import _lifecycle, simulate
-from nexau.actors._backend import TrioFuture
-from nexau.actors._scheduler import IDLE, Scheduler
+from nexau.actors._scheduler import Scheduler, Worker
 from nexau.actors.ref import ActorRef
 from nexau.actors.simulate import run_seed
 
@@ -48,24 +47,24 @@ def every(count: int) -> Callable[[], bool]:
 
 
 def drop_a_wake_up(patch: pytest.MonkeyPatch) -> None:
-    original, now = TrioFuture.set_result, every(5)
+    original, now = Scheduler.promote, every(5)
 
-    def set_result(self: TrioFuture, value: Any, /) -> None:
+    def promote(self: Scheduler) -> None:
         if not now():
-            original(self, value)
+            original(self)
 
-    patch.setattr(TrioFuture, "set_result", set_result)
+    patch.setattr(Scheduler, "promote", promote)
 
 
 def double_resume(patch: pytest.MonkeyPatch) -> None:
-    original, now = Scheduler._wake, every(3)
+    original, now = Worker._turn, every(3)
 
-    def wake(self: Scheduler, assigned: ActorRef | None) -> Any:
-        if assigned is not None and now():
-            original(self, assigned)
-        return original(self, assigned)
+    async def turn(self: Worker, cell: ActorRef) -> bool:
+        if cell._mail and now():
+            cell._mail.appendleft(cell._mail[0])
+        return await original(self, cell)
 
-    patch.setattr(Scheduler, "_wake", wake)
+    patch.setattr(Worker, "_turn", turn)
 
 
 def forget_a_waiter(patch: pytest.MonkeyPatch) -> None:
@@ -103,7 +102,7 @@ def deliver_after_stop(patch: pytest.MonkeyPatch) -> None:
     ("plant", "symptom"),
     [
         (drop_a_wake_up, ("for ever",)),
-        (double_resume, ("two messages at once", "twice", "kernel error")),
+        (double_resume, ("two messages at once", "twice", "kernel error", "assertion")),
         (forget_a_waiter, ("for ever", "lost", "never heard")),
         (skip_the_restart_window, ("window",)),
         (deliver_after_stop, ("after its stop",)),
@@ -120,6 +119,3 @@ def test_each_planted_bug_is_found(
         if any(word in found for word in symptom):
             return
     pytest.fail(f"{plant.__name__} went unnoticed in {SEEDS} seeds")
-
-
-__all__ = ["IDLE"]

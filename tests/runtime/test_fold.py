@@ -80,6 +80,7 @@ def test_an_agent_cut_off_within_a_step_still_has_every_call_answered(
         ("a", None),
         ("b", error_class),
     ]
+    assert steps[0].timing == Timing(tool=2.0, own=1.0), "waiting is no time of the runtime's own"
 
 
 def test_event_lines_read_back_fold_to_the_same_steps() -> None:

@@ -122,16 +122,20 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize(
-    ("code", "returncode"),
-    [(CAT, 0), (IGNORES_STDIN, -signal.SIGTERM), (IGNORES_SIGTERM, -signal.SIGKILL)],
+    ("code", "grace", "returncode"),
+    [
+        (f"print()\n{CAT}", PATIENT, 0),
+        (f"print()\n{IGNORES_STDIN}", 0.1, -signal.SIGTERM),
+        (IGNORES_SIGTERM, 0.1, -signal.SIGKILL),
+    ],
 )
-async def test_ends_a_child_with_as_much_force_as_it_takes(code: str, returncode: int) -> None:
+async def test_ends_a_child_with_as_much_force_as_it_takes(
+    code: str, grace: float, returncode: int
+) -> None:
     started = anyio.Event()
-    async with open_process(*python(f"print()\n{code}"), grace=0.2) as process:
+    async with open_process(*python(code), grace=grace) as process:
         process.on_stdout = lambda _: started.set()
-        await started.wait()
-        if code == IGNORES_SIGTERM:
-            started = anyio.Event()
+        with anyio.fail_after(PATIENT):
             await started.wait()
     assert process.returncode == returncode
     assert not psutil.pid_exists(process.pid)
@@ -139,7 +143,7 @@ async def test_ends_a_child_with_as_much_force_as_it_takes(code: str, returncode
 
 async def test_ends_grandchildren_that_outlive_the_child() -> None:
     heard = bytearray()
-    async with open_process(*python(CHILD_IGNORES_SIGTERM), grace=0.2) as process:
+    async with open_process(*python(CHILD_IGNORES_SIGTERM), grace=PATIENT) as process:
         process.on_stdout = heard.extend
         with anyio.fail_after(PATIENT):
             while not heard.endswith(b"\n"):

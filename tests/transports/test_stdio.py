@@ -1,5 +1,6 @@
 """A server over stdio that breaks the protocol, one way a test."""
 
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -27,7 +28,8 @@ def misbehaving(start: str = "", **options: Any) -> AbstractAsyncContextManager[
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Connection]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connection]:
+    monkeypatch.setattr("nexau.transports.connection.GRACE", 0.5)
     async with misbehaving(max_result_bytes=100_000) as connection:
         yield connection
 
@@ -211,6 +213,27 @@ async def test_drops_an_answer_that_comes_after_the_cancellation(server: Connect
     assert server.statistics()["violations"] == 0
 
 
+async def test_cancelling_at_random_confuses_nobody(server: Connection) -> None:
+    chance = random.Random(1)
+    finished: list[str] = []
+
+    async def one(number: int, patience: float) -> None:
+        with anyio.move_on_after(patience):
+            result = await call(server, "echo", text=str(number))
+            assert words(result) == str(number)
+            finished.append(words(result))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(300):
+            tasks.start_soon(one, number, chance.choice([0.0, 0.001, 0.01, PATIENT]))
+            if not number % 10:
+                await anyio.sleep(0.001)
+    assert 0 < len(finished) < 300
+    await still_works(server)
+    statistics = server.statistics()
+    assert (statistics["in_flight"], statistics["violations"]) == (0, 0)
+
+
 # The server asks.
 
 
@@ -307,6 +330,7 @@ async def test_bounds_what_waits_for_a_server_that_does_not_read(server: Connect
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(partial(call, server, "deaf", seconds=60))
+        await anyio.wait_all_tasks_blocked()
         for _ in range(100):
             tasks.start_soon(one)
         while len(results) < 100:

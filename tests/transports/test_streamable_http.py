@@ -118,7 +118,11 @@ async def test_ends_its_session(fake: Server) -> None:
     assert delete.headers["mcp-protocol-version"] == "2025-11-25"
 
 
-async def test_a_session_that_cannot_be_ended_does_not_hold_us_up(fake: Server) -> None:
+async def test_a_session_that_cannot_be_ended_does_not_hold_us_up(
+    fake: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexau.transports.streamable_http._FAREWELL", 0.1)
+
     async def hang(_: Request, reply: Reply) -> None:
         await reply.hang()
 
