@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from nexau.definition import (
     Backoff,
+    Endpoint,
     HttpServer,
     OpenAIModel,
     PlanModel,
@@ -109,6 +110,11 @@ _SHARE = Meta(ge=0, le=1)
 _SECONDS = Meta(gt=0)
 _NOT_NEGATIVE = Meta(ge=0)
 _TEXT = Meta(min_length=1)
+_MORE_THAN_NONE = Meta(gt=0)
+_URL = Meta(pattern=r"^https?://\S+$", description="an http(s) URL")
+_VARIABLE = Meta(
+    pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable"
+)
 
 BOUNDS: dict[tuple[type, str], Meta] = {
     (AgentFile, "name"): _NAME,
@@ -131,10 +137,11 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (ReplayModel, "latency"): _NOT_NEGATIVE,
     (PlanModel, "latency"): _NOT_NEGATIVE,
     (OpenAIModel, "name"): _TEXT,
-    (OpenAIModel, "base_url"): Meta(pattern=r"^https?://\S+$", description="an http(s) URL"),
-    (OpenAIModel, "api_key_env"): Meta(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable"
-    ),
+    **{(each, "base_url"): _URL for each in (OpenAIModel, Endpoint)},
+    **{(each, "api_key_env"): _VARIABLE for each in (OpenAIModel, Endpoint)},
+    **{(each, "requests_per_minute"): _MORE_THAN_NONE for each in (OpenAIModel, Endpoint)},
+    **{(each, "tokens_per_minute"): _MORE_THAN_NONE for each in (OpenAIModel, Endpoint)},
+    (Endpoint, "weight"): _MORE_THAN_NONE,
     (OpenAIModel, "temperature"): _NOT_NEGATIVE,
     (OpenAIModel, "top_p"): _SHARE,
     (OpenAIModel, "max_tokens"): _COUNT,

@@ -22,6 +22,21 @@ class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """None: as `input`."""
 
 
+class Endpoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several servers of the same model."""
+
+    base_url: str
+    """As `base_url` of the model, which is then left out."""
+    weight: float = 1.0
+    """Its share of the conversations, beside the weights of the others."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; null: that of the model."""
+    requests_per_minute: float | None = None
+    """null: that of the model."""
+    tokens_per_minute: float | None = None
+    """null: that of the model."""
+
+
 class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_unknown_fields=True):
     """Any endpoint that speaks OpenAI chat completions."""
 
@@ -46,6 +61,12 @@ class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_un
     images: bool = True
     """Whether the model reads images; without, a tool's image becomes a note that there is one."""
     price: Price | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    """In place of `base_url`. Each conversation stays at one of them while that one is healthy."""
+    requests_per_minute: float | None = None
+    """Of each endpoint. Requests wait their turn; null sets no limit."""
+    tokens_per_minute: float | None = None
+    """Of each endpoint, read and written ones together."""
 
 
 class PlanModel(Struct, frozen=True, tag_field="kind", tag="plan", forbid_unknown_fields=True):

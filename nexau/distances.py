@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def kolmogorov_smirnov(one: Sequence[float], two: Sequence[float]) -> float:
@@ -26,7 +27,7 @@ def wasserstein(one: Sequence[float], two: Sequence[float]) -> float:
     return sum(
         abs(bisect_right(first, low) / len(first) - bisect_right(second, low) / len(second))
         * (high - low)
-        for low, high in zip(places, places[1:], strict=False)
+        for low, high in pairwise(places)
     )
 
 

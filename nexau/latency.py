@@ -14,6 +14,7 @@ from hashlib import blake2b
 from zlib import crc32
 
 import anyio
+import anyio.lowlevel
 from msgspec import Struct
 
 from nexau.actors._backend import backend_name
@@ -106,10 +107,10 @@ class _Tool:
             return low
         ratio = in_flight / below.in_flight
         if above == len(self._levels):
-            return low * ratio**self._growth
+            return low * math.pow(ratio, self._growth)
         top = self._levels[above]
         weight = math.log(ratio) / math.log(top.in_flight / below.in_flight)
-        return float(low * (value_at(top.ms, share) / low) ** weight)
+        return low * math.pow(value_at(top.ms, share) / low, weight)
 
 
 def clock() -> Callable[[], float]:
@@ -130,5 +131,5 @@ async def pause_until(end: float, now: Callable[[], float]) -> None:
         return
     if left > _SPUN:
         await anyio.sleep(left - _SPUN)
-    while now() < end:
-        await anyio.sleep(0)
+    while now() < end:  # noqa: ASYNC110 - time is what is waited for
+        await anyio.lowlevel.checkpoint()

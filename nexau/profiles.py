@@ -6,6 +6,7 @@ function: values at equal steps of the share of calls, from the smallest (0) to 
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -171,12 +172,12 @@ def _problem(profile: Profile) -> str | None:
         return "tools: it has none"
     for tool in profile.tools:
         steps = [level.in_flight for level in tool.levels]
-        if not steps or steps[0] < 1 or any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
+        if not steps or steps[0] < 1 or any(b <= a for a, b in pairwise(steps)):
             return f"{tool.name}: levels: in_flight must ascend from 1 or more"
         for ms in (*(level.ms for level in tool.levels), *(each.ms for each in tool.failures)):
             if not all(math.isfinite(value) and value > 0 for value in ms):
                 return f"{tool.name}: ms: expected numbers greater than 0"
-            if any(b < a for a, b in zip(ms, ms[1:], strict=False)):
+            if any(b < a for a, b in pairwise(ms)):
                 return f"{tool.name}: ms: quantiles must not descend"
         rates = [each.rate for each in tool.failures]
         if any(not 0 <= rate <= 1 for rate in rates) or sum(rates) > 1.001:

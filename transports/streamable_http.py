@@ -78,9 +78,11 @@ class StreamableHttp:
     async def run(self, rpc: JsonRpc) -> str:
         """Until the server no longer knows the session."""
         self._rpc = rpc
-        async with background() as self._tasks:
-            await self._over.wait()
-        self._tasks = None
+        try:
+            async with background() as self._tasks:
+                await self._over.wait()
+        finally:
+            self._tasks = None
         return self._reason
 
     async def listen(self) -> None:

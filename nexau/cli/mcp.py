@@ -1,29 +1,23 @@
 """`nexau mcp`: any MCP server's tools, listed and called, as agents would see them."""
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 import msgspec
 import typer
-import typer.core
 
 import nexau
+from nexau.cli import record
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, stop
 from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain, show_content, watched
+from nexau.cli.serving import Found, WithCommand, find_server, open_session
 from nexau.nearest import hint
 from nexau.transports.protocol import Result, ToolSpec
-
-if TYPE_CHECKING:
-    from nexau.transports.connection import Connection
 
 EPILOG = """
 **SERVER** is `FILE:NAME`, a server of an agent file; or a URL; or, after `--`, a command.
@@ -55,27 +49,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     no_args_is_help=True,
-    help="List and call the tools of a server.",
+    help="List, call and measure the tools of a server.",
 )
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A server, and what it is called."""
-
-    name: str
-    config: nexau.StdioServer | nexau.HttpServer
-    source: Path | None = None
-
-
-class WithCommand(typer.core.TyperCommand):
-    """What stands after `--` is the server's command, whatever options are in it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta["command"] = args[at + 1 :]
-            args = args[:at]
-        return super().parse_args(ctx, args)
+app.command(cls=WithCommand, epilog=record.EPILOG)(record.record)
+app.command(epilog=record.COMPARE_EPILOG)(record.compare)
 
 
 @app.command(cls=WithCommand, epilog=EPILOG)
@@ -89,7 +66,7 @@ def tools(
     backend: Backend = "uvloop",
 ) -> None:
     """List a server's tools, with the JSON Schema of their arguments."""
-    found = _server(server, ctx.meta.get("command"), timeout)
+    found = find_server(server, ctx.meta.get("command"), timeout)
     start(partial(_tools, found), backend=backend, log_level=log_level)
 
 
@@ -113,7 +90,7 @@ def call(
     server = given.pop(0) if given and command is None else None
     if not 1 <= len(given) <= 2:
         stop("expected SERVER TOOL [JSON], or TOOL [JSON] -- COMMAND")
-    found = _server(server, command, timeout)
+    found = find_server(server, command, timeout)
     arguments = _arguments(given[1] if len(given) == 2 else "{}")
     start(partial(_call, found, given[0], arguments), backend=backend, log_level=log_level)
 
@@ -121,7 +98,7 @@ def call(
 async def _tools(found: Found) -> int:
     specs: tuple[ToolSpec, ...] = ()
     code = INTERRUPTED
-    async with obey_signals(grace=0), _session(found) as session:
+    async with obey_signals(grace=0), open_session(found) as session:
         specs, code = session.tools, OK
     if watched():
         show([_row(spec) for spec in specs])
@@ -133,7 +110,7 @@ async def _tools(found: Found) -> int:
 async def _call(found: Found, tool: str, arguments: dict[str, Any]) -> int:
     code = INTERRUPTED
     async with obey_signals(grace=0):
-        async with _session(found) as session:
+        async with open_session(found) as session:
             names = [spec.name for spec in session.tools]
             if tool not in names:
                 raise nexau.DefinitionError(
@@ -154,27 +131,6 @@ def _show(result: Result) -> int:
     return FAILED if result.is_error else OK
 
 
-@asynccontextmanager
-async def _session(found: Found) -> AsyncIterator["Connection"]:
-    """As an agent's rollout would have it. Raises ToolsUnavailable."""
-    agent = nexau.Agent(
-        "mcp",
-        nexau.PlanModel(),
-        tools=(nexau.McpTools(found.name),),
-        mcp_servers={found.name: found.config},
-        source=found.source,
-    )
-    async with nexau.open_runtime() as runtime:
-        (pool,) = (await runtime.prepare(agent)).servers
-        session = await pool.acquire()
-        try:
-            if session.link.connection is None:
-                raise nexau.ToolsUnavailable(f"server {found.name!r} went away")
-            yield session.link.connection
-        finally:
-            await pool.release(session)
-
-
 def _row(spec: ToolSpec) -> dict[str, str]:
     required = spec.parameters.get("required", ())
     names = spec.parameters.get("properties", {})
@@ -183,37 +139,6 @@ def _row(spec: ToolSpec) -> dict[str, str]:
         "arguments": ", ".join(name if name in required else f"[{name}]" for name in names),
         "description": spec.description.strip().partition("\n")[0],
     }
-
-
-def _server(given: str | None, command: list[str] | None, timeout: float | None) -> Found:
-    if (given is None) == (not command):
-        stop("name one server: FILE:NAME, a URL, or a command after --")
-    found = _from_command(command) if command else _named(given or "")
-    if timeout is None:
-        return found
-    config = msgspec.structs.replace(found.config, timeout=timeout, start_timeout=timeout)
-    return Found(found.name, config, found.source)
-
-
-def _from_command(command: list[str]) -> Found:
-    config = nexau.StdioServer(command=command[0], args=tuple(command[1:]))
-    return Found(Path(command[0]).name, config)
-
-
-def _named(given: str) -> Found:
-    if given.startswith(("http://", "https://")):
-        return Found(urlsplit(given).hostname or given, nexau.HttpServer(url=given))
-    file, separator, name = given.rpartition(":")
-    if not separator or not name:
-        stop(f"no server {given!r}: expected FILE:NAME, a URL, or a command after --")
-    try:
-        agent = nexau.load_agent(file)
-    except nexau.DefinitionError as error:
-        stop(str(error))
-    if name not in agent.mcp_servers:
-        near = hint(name, agent.mcp_servers, "it has")
-        stop(f"{file} has no server {name!r} in mcp_servers{near}")
-    return Found(name, agent.mcp_servers[name], agent.source)
 
 
 def _arguments(given: str) -> dict[str, Any]:

@@ -64,9 +64,12 @@ class Pace:
 
     def wait(self, now: float, tokens: float) -> float:
         """Seconds until a request could be sent."""
-        rates = ((self._requests, 1.0), (self._tokens, tokens))
-        limits = [rate.wait(now, amount) for rate, amount in rates if rate is not None]
-        return max(self.held_until - now, 0.0, *limits)
+        wait = max(0.0, self.held_until - now)
+        if self._requests is not None:
+            wait = max(wait, self._requests.wait(now, 1.0))
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(now, tokens))
+        return wait
 
     def reserve(self, now: float, tokens: float) -> float:
         """Takes one request and its tokens out of the rates; returns the seconds to wait."""
@@ -99,11 +102,15 @@ class Pace:
         if self._tokens is not None and used:
             self._tokens.put_back(tokens - used)
 
-    def failed(self, now: float, *, sent: float, status: int | None, outright: bool) -> None:
-        """An attempt without a turn. Of statuses, 5xx and a 200 that holds no completion speak of
+    def failed(
+        self, tokens: float, now: float, *, sent: float, status: int | None, outright: bool
+    ) -> None:
+        """An attempt without a turn. `tokens` is what was reserved for it. Of statuses, 5xx and a 200 that holds no completion speak of
         the endpoint's health; all others of the request, or of the load."""
         self.failures += 1
         self.refusals += status == 429
+        if self._tokens is not None:
+            self._tokens.put_back(tokens)
         if status is None or status == 200 or status >= 500 or outright:
             self.health.failed(now, sent=sent, outright=outright)
         elif status != 429:

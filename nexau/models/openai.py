@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from nexau.definition import OpenAIModel
 from nexau.models.base import ModelError, ModelRequest, Turn
-from nexau.models.endpoints import Endpoint, EndpointStatistics, choose
+from nexau.models.endpoints import Endpoint, EndpointStatistics, Pace, choose
 from nexau.models.openai_exchange import Exchange, Failed
 from nexau.models.openai_prefix import Prefixes, PrefixStatistics
 from nexau.models.openai_prompt import EncodedTools, encode_messages, encode_tools
@@ -56,9 +56,7 @@ class OpenAIChat:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._endpoints = tuple(endpoints) or (
-            Endpoint(config.base_url, key=key, headers=headers),
-        )
+        self._endpoints = tuple(endpoints) or (Endpoint(config.base_url, key=key, headers=headers),)
         self._exchange = Exchange(http, stream=config.stream, wall_clock=wall_clock)
         self._chance = chance or random.Random()
         self._prefixes = Prefixes(lambda messages: encode_messages(messages, images=images))
@@ -74,13 +72,15 @@ class OpenAIChat:
         failed: Failed | None = None
         for attempt in count():
             if failed is None or self._may_retry(endpoint, failed):
-                waited += await self._admission(endpoint, len(body), request.deadline)
-                outcome = await self._attempt(endpoint, body, request.deadline, context)
+                tokens = endpoint.pace.estimate(len(body))
+                waited += await self._admission(endpoint, tokens, request.deadline)
+                outcome = await self._attempt(endpoint, body, tokens, request.deadline, context)
                 if isinstance(outcome, Turn):
                     if not outcome.calls:
                         self._prefixes.forget(request.messages)
                     return msgspec.structs.replace(outcome, queue=waited) if waited else outcome
                 failed = outcome
+                self._heed(endpoint, failed)
             else:
                 # Sat out, so that an endpoint that is down gets no more load than it had.
                 failed = msgspec.structs.replace(failed, wait=None)
@@ -138,27 +138,19 @@ class OpenAIChat:
         parts += (b',"messages":[', prompt, b"]}")
         return b"".join(parts)
 
-    async def _admission(self, endpoint: Endpoint, size: int, deadline: float | None) -> float:
+    async def _admission(self, endpoint: Endpoint, tokens: float, deadline: float | None) -> float:
         """Waits until the endpoint may be asked; returns the seconds waited."""
         pace, started = endpoint.pace, anyio.current_time()
-        now = started
-        tokens = pace.estimate(size)
-        wait = pace.wait(now, tokens)
-        if not wait:
-            pace.reserve(now, tokens)
+        if not pace.wait(started, tokens):
+            pace.reserve(started, tokens)
             return 0.0
-        if deadline is not None and now + wait >= deadline:
-            raise ModelError(
-                f"the rate limit of the endpoint allows a request in {wait:.1f} s, "
-                "which would be past the deadline"
-            )
         pace.waiting += 1
         try:
-            await self._sit_out_hold(endpoint)
+            await self._sit_out_hold(pace, deadline)
             reserved = pace.reserve(anyio.current_time(), tokens)
             try:
-                await anyio.sleep(reserved)
-                await self._sit_out_hold(endpoint)
+                await _sleep(reserved, deadline)
+                await self._sit_out_hold(pace, deadline)
             except BaseException:
                 pace.put_back(tokens)
                 raise
@@ -166,23 +158,24 @@ class OpenAIChat:
             pace.waiting -= 1
         return anyio.current_time() - started
 
-    async def _sit_out_hold(self, endpoint: Endpoint) -> None:
-        pace = endpoint.pace
+    async def _sit_out_hold(self, pace: Pace, deadline: float | None) -> None:
         while (left := pace.held_until - anyio.current_time()) > 0:
             # Spread a little, because all who wait were told the same time.
-            await anyio.sleep(left + self._chance.random() * min(1.0, left / 10))
+            await _sleep(left + self._chance.random() * min(1.0, left / 10), deadline)
 
     async def _attempt(
-        self, endpoint: Endpoint, body: bytes, deadline: float | None, context: Context
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        tokens: float,
+        deadline: float | None,
+        context: Context,
     ) -> Turn | Failed:
-        timeout = self._config.timeout
-        now = anyio.current_time()
+        pace, now, timeout = endpoint.pace, anyio.current_time(), self._config.timeout
         if deadline is not None:
             if now >= deadline:
                 raise ModelError("the deadline has passed before the model answered")
             timeout = min(timeout, deadline - now)
-        pace = endpoint.pace
-        tokens = pace.estimate(len(body))
         pace.sent()
         try:
             outcome = await self._exchange.attempt(endpoint, body, timeout, context)
@@ -192,9 +185,19 @@ class OpenAIChat:
             pace.answered(tokens, outcome.usage)
         else:
             pace.failed(
-                anyio.current_time(), sent=now, status=outcome.status, outright=outcome.outright
-            )
+                tokens, anyio.current_time(),
+                sent=now, status=outcome.status, outright=outcome.outright,
+            )  # fmt: skip
         return outcome
+
+    def _heed(self, endpoint: Endpoint, failed: Failed) -> None:
+        """Holds back all requests to an endpoint that asks for time."""
+        now, asked = anyio.current_time(), failed.wait
+        if asked is not None and asked <= MAX_WAIT:
+            endpoint.pace.hold(now + asked)
+        elif asked is not None:
+            # As good as down. Not held that long: dates and units are easily mistaken.
+            endpoint.pace.health.failed(now, sent=now, outright=True)
 
     def _may_retry(self, endpoint: Endpoint, failed: Failed) -> bool:
         return endpoint.pace.may_retry(anyio.current_time(), asked=failed.wait is not None)
@@ -208,16 +211,14 @@ class OpenAIChat:
             message += f" (attempt {attempt + 1})"
         if not failed.again or attempt >= self._config.retries:
             raise ModelError(message, status=failed.status)
-        now, chance = anyio.current_time(), self._chance.random()
-        asked = failed.wait
-        wait = backoff(attempt, chance)
-        if asked is not None and asked <= MAX_WAIT:
-            endpoint.pace.hold(now + asked)
-        elif asked is None and failed.status == 429:
-            endpoint.pace.hold(now + wait)
+        now, chance, asked = anyio.current_time(), self._chance.random(), failed.wait
         if asked is not None and self._choose(request) is endpoint:
             # Spread a little, because all who were refused were told the same time.
             wait = asked + chance * min(1.0, asked / 10)
+        else:
+            wait = backoff(attempt, chance)
+            if failed.status == 429 and asked is None:
+                endpoint.pace.hold(now + wait)
         if wait > MAX_WAIT:
             raise ModelError(f"{message}; it asks to wait {wait:.0f} s", status=failed.status)
         if request.deadline is not None and now + wait >= request.deadline:
@@ -228,6 +229,14 @@ class OpenAIChat:
         log.info("model request failed, will be sent again", reason=failed.message, seconds=wait)
         await anyio.sleep(wait)
         return wait
+
+
+async def _sleep(seconds: float, deadline: float | None) -> None:
+    if deadline is not None and anyio.current_time() + seconds >= deadline:
+        raise ModelError(
+            f"the endpoint may be asked in {seconds:.1f} s, which would be past the deadline"
+        )
+    await anyio.sleep(seconds)
 
 
 def _head(config: OpenAIModel) -> bytes:

@@ -6,7 +6,7 @@ Pure arithmetic: `now` is an argument, in seconds on any clock that does not run
 from typing import Literal
 
 COOLDOWN = 0.1
-LONGEST_COOLDOWN = 30.0
+LONGEST_COOLDOWN = 10.0
 """Seconds that an unhealthy endpoint is left alone: doubled with each probe that fails."""
 FAILURES = 5
 """In a row, without a success between them, that make an endpoint unhealthy."""
@@ -69,6 +69,7 @@ class Health:
         """0 while closed."""
         self._since = 0.0
         """When it opened, or let the last probe through."""
+        self._probing = False
 
     @property
     def state(self) -> HealthState:
@@ -81,7 +82,9 @@ class Health:
         """Whether a request may be sent. One that is let through while open is the probe."""
         if not self.usable(now):
             return False
-        self._since = now
+        if self._cooldown:
+            self._since = now
+            self._probing = True
         return True
 
     def succeeded(self) -> None:
@@ -94,7 +97,7 @@ class Health:
         refused."""
         self._failures += 1
         if self._cooldown:
-            if sent >= self._since:
+            if self._probing and sent >= self._since:
                 self._open(now, min(LONGEST_COOLDOWN, self._cooldown * 2))
         elif outright or self._failures >= FAILURES:
             self._open(now, COOLDOWN)
@@ -102,6 +105,7 @@ class Health:
     def _open(self, now: float, cooldown: float) -> None:
         self._cooldown = cooldown
         self._since = now
+        self._probing = False
 
 
 class RetryBudget:

@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from nexau.definition import (
     DefinitionError,
+    Endpoint,
     ModelConfig,
     OpenAIModel,
     PlanModel,
     ReplayModel,
     ScriptModel,
 )
+from nexau.models import endpoints
 from nexau.models.base import Model
 from nexau.models.openai import OpenAIChat
 from nexau.models.plan import PlanPolicy
@@ -26,6 +29,12 @@ from nexau.problems import display
 from nexau.transports.http import HttpClient, public_url
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_URL_BY_DEFAULT = OpenAIModel("").base_url
+_paces: WeakKeyDictionary[HttpClient, dict[tuple[object, ...], endpoints.Pace]] = (
+    WeakKeyDictionary()
+)
+"""Models that share a client, as those of one runtime do, share its endpoints' limits and health:
+an agent and its sub-agents ask the same endpoint with the same key."""
 _OWN_KEYS = ("messages", "tools", "stream", "stream_options", "n")
 
 
@@ -63,7 +72,6 @@ def _openai(
     environ: Mapping[str, str],
     chance: random.Random | None,
 ) -> OpenAIChat:
-    _check_url(config.base_url)
     for key in _OWN_KEYS:
         if key in config.extra_body:
             raise DefinitionError(f"model.extra_body: {key!r} is set by the runtime itself")
@@ -75,13 +83,47 @@ def _openai(
         if not _HEADER_NAME.fullmatch(name):
             raise DefinitionError(f"model.headers: {name!r} is not a name that a header can have")
         _check_value(value, f"model.headers.{name}")
-    secret = _key(config.api_key_env, environ)
     return OpenAIChat(
-        config, http, key=secret, headers=headers, images=config.images, chance=chance
+        config,
+        http,
+        endpoints=_endpoints(config, http, headers, environ),
+        images=config.images,
+        chance=chance,
     )
 
 
-def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
+def _endpoints(
+    config: OpenAIModel, http: HttpClient, headers: Mapping[str, str], environ: Mapping[str, str]
+) -> list[endpoints.Endpoint]:
+    if config.endpoints and config.base_url != _URL_BY_DEFAULT:
+        raise DefinitionError("model: base_url and endpoints exclude each other")
+    made: list[endpoints.Endpoint] = []
+    for index, each in enumerate(config.endpoints or (Endpoint(config.base_url),)):
+        where = f"model.endpoints[{index}]" if config.endpoints else "model"
+        _check_url(each.base_url, f"{where}.base_url")
+        own = f"{where}.api_key_env" if each.api_key_env else "model.api_key_env"
+        key = _key(each.api_key_env or config.api_key_env, environ, own)
+        limits = (
+            each.requests_per_minute or config.requests_per_minute,
+            each.tokens_per_minute or config.tokens_per_minute,
+        )
+        # Endpoints set their limits by key and model.
+        known = _paces.setdefault(http, {})
+        identity = (each.base_url, key, tuple(headers.items()), config.name, limits)
+        pace = known.get(identity)
+        if pace is None:
+            pace = known[identity] = endpoints.Pace(*limits)
+        made.append(
+            endpoints.Endpoint(
+                each.base_url, key=key, headers=headers, weight=each.weight, pace=pace
+            )
+        )
+    if len({each.url for each in made}) < len(made):
+        raise DefinitionError("model.endpoints: two of them have the same base_url")
+    return made
+
+
+def _key(variable: str | None, environ: Mapping[str, str], where: str) -> str | None:
     if variable is None:
         return None
     key = environ.get(variable, "").strip()
@@ -90,10 +132,9 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
         close = nearest(variable, environ)
         mend = f"; did you mean {close!r}?" if close and close != variable else ""
         raise DefinitionError(
-            f"model.api_key_env: the environment variable {variable} {state}{mend} "
-            "(null sends no key)"
+            f"{where}: the environment variable {variable} {state}{mend} (null sends no key)"
         )
-    _check_value(key, f"model.api_key_env: the value of {variable}")
+    _check_value(key, f"{where}: the value of {variable}")
     return key
 
 
@@ -103,7 +144,7 @@ def _check_value(value: str, where: str) -> None:
         raise DefinitionError(f"{where} holds a character that no header can carry")
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, where: str) -> None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -112,8 +153,7 @@ def _check_url(url: str) -> None:
         usable = False
     if not usable:
         raise DefinitionError(
-            "model.base_url: expected a URL such as http://127.0.0.1:8000/v1, "
-            f"got {public_url(url)}"
+            f"{where}: expected a URL such as http://127.0.0.1:8000/v1, got {public_url(url)}"
         )
 
 

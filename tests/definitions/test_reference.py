@@ -23,6 +23,7 @@ from nexau.agentfile_structs import (
 from nexau.attribute_docs import attribute_docs, class_doc
 from nexau.definition import (
     Backoff,
+    Endpoint,
     HttpServer,
     OpenAIModel,
     PlanModel,
@@ -44,6 +45,7 @@ MARKERS = re.compile(r"<!-- keys:(\w+) -->\n.*?<!-- end -->", re.DOTALL)
 TITLES: dict[type[Struct], str] = {
     AgentFile: "An agent",
     OpenAIModel: "`model`, `kind: openai`",
+    Endpoint: "`endpoints`",
     Price: "`price`",
     PlanModel: "`model`, `kind: plan`",
     ScriptModel: "`model`, `kind: script`",

@@ -23,7 +23,8 @@ from nexau.models.base import (
     Turn,
     UserMessage,
 )
-from nexau.models.openai import OpenAIChat, completions_url
+from nexau.models.endpoints import completions_url
+from nexau.models.openai import OpenAIChat
 from nexau.transports.http import HttpError, open_http
 from nexau.transports.protocol import Text, ToolSpec, Usage
 
@@ -90,7 +91,7 @@ async def test_a_conversation(fake_model: str, stream: bool) -> None:
         plain = usage.input_tokens - usage.cached_tokens
         dollars = (plain * 1.0 + usage.cached_tokens * 0.5 + usage.output_tokens * 2.0) / 1e6
         assert usage.cost == pytest.approx(dollars)
-        statistics = model.statistics()
+        statistics = model.statistics().prefixes
         assert (statistics.hits, statistics.misses) == (4, 1)
         assert (statistics.conversations, statistics.bytes) == (0, 0)
 
@@ -205,7 +206,12 @@ async def test_an_endpoint_that_echoes_the_key(
         with pytest.raises(ModelError, match=r"answered 401.*hidden") as caught:
             await model.turn(ask())
         shown = [*traceback.format_exception(caught.value), repr(model), repr(caught.value)]
-        shown += [repr(vars(model)["_headers"]), caplog.text, *capsys.readouterr()]
+        shown += [
+            repr(vars(model)),
+            repr(vars(vars(model)["_endpoints"][0])["headers"]),
+            caplog.text,
+            *capsys.readouterr(),
+        ]
     assert not any("canary" in text for text in shown)
     assert caught.value.status == 401
 
