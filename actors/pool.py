@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 class PoolStatistics(Struct, frozen=True):
+    """One pool, now."""
+
     path: str
     size: int
     busy: int

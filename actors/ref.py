@@ -64,6 +64,8 @@ class Waiting(Struct, eq=False):
 
 
 class ActorStatistics(Struct, frozen=True):
+    """One actor, now."""
+
     path: str
     state: str
     mailbox: int
@@ -406,8 +408,10 @@ class ActorRef:
             return None
         if by is executor:
             return [self.path]
+        if self in seen:  # a circle below: it waits for ever, whoever began it
+            return [self.path]
         after = by.waiting
-        if after is None or self in seen:
+        if after is None:
             return None
         seen.add(self)
         rest = after._waits_for(executor, seen)

@@ -41,6 +41,8 @@ DEAD_LETTERS = 1024
 
 
 class SystemStatistics(Struct, frozen=True):
+    """A whole system, now."""
+
     actors: int
     ready: int
     """Actors on the run queue."""

@@ -61,7 +61,7 @@ class Probe(Actor):
 
 
 class ScriptedClock:
-    """A clock for pure functions of `now`: reads off the times it was given, or is moved by hand."""
+    """A clock for pure functions of `now`: reads off the times it is given, or is moved by hand."""
 
     def __init__(self, times: Iterable[float] = ()) -> None:
         self._times = iter(times)

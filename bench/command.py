@@ -135,7 +135,11 @@ def answer(
     if not total:
         console.print("nothing to measure: no contender can do these cases at these points")
         return 2
-    shown = {name: str(value) for name, value in vars(options).items() if value is not None}
+    shown = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+        if value is not None
+    }
     samples: list[Sample] = []
     out = options.out.open("wb") if options.out is not None else sys.stdout.buffer
     try:

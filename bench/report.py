@@ -135,7 +135,6 @@ def plot(title: str, cells: Sequence[Cell], path: Path) -> None:
         _panel(panel, case, [cell for cell in good if cell.case == case], memory=memory)
     for panel in panels.flat[len(cases) :]:
         panel.set_visible(False)
-    panels[0][0].legend(fontsize="small")
     try:
         figure.savefig(path, dpi=150)
     except ValueError as error:
@@ -165,3 +164,4 @@ def _panel(panel: Any, case: str, cells: Sequence[Cell], *, memory: bool) -> Non
     panel.set_xlabel("rollouts at once")
     panel.set_ylabel("KB a rollout" if memory else "rollouts/s")
     panel.grid(visible=True, alpha=0.3)
+    panel.legend(fontsize="x-small")

@@ -32,7 +32,7 @@ from nexau.trajectory import CallResult, RolloutError, Status
 from nexau.transports.protocol import Call, ErrorClass, Result, Text, Timing, Usage, failure
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """How an agent ended."""
 
     status: Status
@@ -155,7 +155,8 @@ class AgentActor(Actor):
             spent = turn.usage
         finally:
             budget.settle(held, spent)
-        turn = _with_distinct_ids(turn)
+        if turn.calls:
+            turn = _with_distinct_ids(turn)
         recorder.model_turn(self.path, self._turns, turn, recorder.clock() - started)
         self._turns += 1
         self._said = turn.content or self._said
@@ -313,8 +314,8 @@ def _size(message: Message) -> int:
 
 def _with_distinct_ids(turn: Turn) -> Turn:
     """Results are matched to calls by id, so two calls of one turn must not share one."""
-    ids = [call.id for call in turn.calls]
-    if len(set(ids)) == len(ids) and all(ids):
+    ids = {call.id for call in turn.calls}
+    if len(ids) == len(turn.calls) and "" not in ids:
         return turn
     taken: set[str] = set()
     calls: list[ToolCall] = []

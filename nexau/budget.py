@@ -17,7 +17,7 @@ BYTES_PER_TOKEN = 3
 """A low guess, so that an estimate of the prompt errs to the safe side (English is about 4)."""
 
 
-class LimitReached(Struct, frozen=True):
+class LimitReached(Struct, frozen=True, gc=False):
     """Why an agent may not go on."""
 
     limit: str
@@ -27,7 +27,7 @@ class LimitReached(Struct, frozen=True):
     bound: float
 
 
-class Reservation(Struct):
+class Reservation(Struct, gc=False):
     """Tokens and dollars held for a turn that is under way."""
 
     tokens: int

@@ -210,7 +210,7 @@ class Agent(Struct, frozen=True):
     """The file it was read from; relative paths in it start there."""
 
 
-class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One line of a tasks file."""
 
     input: str

@@ -3,7 +3,8 @@
 A call takes what a recorded one took: drawn from the profile by the rollout's seed, the agent's
 path, the call's id and its name, so that a rollout replays. With calls in flight between two
 recorded levels the two distributions are mixed (their logarithms, by the logarithm of the number);
-above the highest level latency grows as it did between the two highest.
+above the highest level latency grows as it did between the two highest. Errors are those of the
+level below.
 """
 
 import math
@@ -70,13 +71,13 @@ class Replay:
         chance = int.from_bytes(digest[:8], "little") * _SCALE
         share = int.from_bytes(digest[8:], "little") * _SCALE
         tool = self._known.get(name) or self._take_after(name)
+        in_flight = self.in_flight if self._concurrency else 1
         if self._errors:
-            for failure in tool.failures:
+            for failure in tool.failures(in_flight):
                 if chance < failure.rate:
                     seconds = value_at(failure.ms, share) * self._factor if failure.ms else 0.0
                     return Drawn(seconds, failure.error_class, failure.text)
                 chance -= failure.rate
-        in_flight = self.in_flight if self._concurrency else 1
         return Drawn(tool.milliseconds(share, in_flight) * self._factor)
 
     def _take_after(self, name: str) -> "_Tool":
@@ -87,12 +88,18 @@ class Replay:
 
 class _Tool:
     def __init__(self, tool: ToolProfile) -> None:
-        self.failures: tuple[Failures, ...] = tuple(
-            each for each in tool.failures if each.error_class not in _DECIDED
-        )
+        self._failures = [
+            tuple(each for each in level.failures if each.error_class not in _DECIDED)
+            for level in tool.levels
+        ]
+        self._measured = [level.in_flight for level in tool.levels]
         self._levels: list[Level] = [level for level in tool.levels if level.ms]
         self._steps = [level.in_flight for level in self._levels]
         self._growth = tool.serializes
+
+    def failures(self, in_flight: int) -> tuple[Failures, ...]:
+        """Of the highest level that is not above."""
+        return self._failures[max(0, bisect_right(self._measured, in_flight) - 1)]
 
     def milliseconds(self, share: float, in_flight: int) -> float:
         """0 for a tool of which no call ever succeeded."""
@@ -131,5 +138,5 @@ async def pause_until(end: float, now: Callable[[], float]) -> None:
         return
     if left > _SPUN:
         await anyio.sleep(left - _SPUN)
-    while now() < end:  # noqa: ASYNC110 - time is what is waited for
+    while now() < end:
         await anyio.lowlevel.checkpoint()

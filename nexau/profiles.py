@@ -28,6 +28,18 @@ FEW_POINTS = 21
 MAX_BYTES = 8_000_000
 
 
+class Failures(Struct, frozen=True):
+    """One class of errors."""
+
+    error_class: ErrorClass
+    rate: float
+    """Share of the calls, 0 to 1."""
+    ms: tuple[float, ...]
+    """Quantiles of their latency, as in `Level`."""
+    text: str = ""
+    """What one of them said."""
+
+
 class Level(Struct, frozen=True):
     """A tool with a number of calls in flight, held constant."""
 
@@ -38,18 +50,7 @@ class Level(Struct, frozen=True):
     ms: tuple[float, ...]
     """Quantiles of the latency of calls that succeeded, in milliseconds, at equal steps from the
     smallest to the largest; empty where none did."""
-
-
-class Failures(Struct, frozen=True):
-    """One class of errors of a tool."""
-
-    error_class: ErrorClass
-    rate: float
-    """Share of all calls, 0 to 1."""
-    ms: tuple[float, ...]
-    """As in `Level`."""
-    text: str = ""
-    """What one of them said."""
+    failures: tuple[Failures, ...] = ()
 
 
 class ToolProfile(Struct, frozen=True):
@@ -57,7 +58,6 @@ class ToolProfile(Struct, frozen=True):
     calls: int
     levels: tuple[Level, ...]
     """By calls in flight, ascending."""
-    failures: tuple[Failures, ...] = ()
     bytes: tuple[int, ...] = ()
     """Quantiles of the size of results, as JSON, in bytes."""
     serializes: float = 0.0
@@ -174,14 +174,22 @@ def _problem(profile: Profile) -> str | None:
         steps = [level.in_flight for level in tool.levels]
         if not steps or steps[0] < 1 or any(b <= a for a, b in pairwise(steps)):
             return f"{tool.name}: levels: in_flight must ascend from 1 or more"
-        for ms in (*(level.ms for level in tool.levels), *(each.ms for each in tool.failures)):
-            if not all(math.isfinite(value) and value > 0 for value in ms):
-                return f"{tool.name}: ms: expected numbers greater than 0"
-            if any(b < a for a, b in pairwise(ms)):
-                return f"{tool.name}: ms: quantiles must not descend"
-        rates = [each.rate for each in tool.failures]
-        if any(not 0 <= rate <= 1 for rate in rates) or sum(rates) > 1.001:
-            return f"{tool.name}: failures: the rates are shares of all calls"
+        for level in tool.levels:
+            problem = _problem_of(level)
+            if problem is not None:
+                return f"{tool.name}: at {level.in_flight} in flight: {problem}"
+    return None
+
+
+def _problem_of(level: Level) -> str | None:
+    for ms in (level.ms, *(each.ms for each in level.failures)):
+        if not all(math.isfinite(value) and value > 0 for value in ms):
+            return "ms: expected numbers greater than 0"
+        if any(b < a for a, b in pairwise(ms)):
+            return "ms: quantiles must not descend"
+    rates = [each.rate for each in level.failures]
+    if any(not 0 <= rate <= 1 for rate in rates) or sum(rates) > 1.001:
+        return "failures: the rates are shares of the calls"
     return None
 
 

@@ -92,11 +92,11 @@ async def measure(
             told(tool, in_flight, 0)
             seen, seconds = await _run(callee, chosen, plan.calls, in_flight, plan.timeout)
             observed += seen
-            good = [each.seconds * 1000 for each in seen if each.error_class is None]
-            rate = round(len(seen) / max(seconds, 1e-9), 3)
-            levels.append(Level(in_flight, len(seen), rate, quantiles(good)))
+            levels.append(_level(in_flight, seen, seconds))
             told(tool, in_flight, len(seen))
-        made.append(_profile(tool, tuple(levels), observed))
+        sizes = quantiles([it.size for it in observed if it.error_class is None], FEW_POINTS)
+        bytes_ = tuple(int(size) for size in sizes)
+        made.append(ToolProfile(tool, len(observed), tuple(levels), bytes_, growth(levels)))
     return tuple(made)
 
 
@@ -132,24 +132,23 @@ def _observe(result: Result, seconds: float) -> Observed:
     return Observed(seconds, size, result.error_class or "tool_error", text[:200])
 
 
-def _profile(tool: str, levels: tuple[Level, ...], observed: Sequence[Observed]) -> ToolProfile:
-    by_class: dict[ErrorClass, list[Observed]] = defaultdict(list)
-    for each in observed:
-        if each.error_class is not None:
-            by_class[each.error_class].append(each)
+def _level(in_flight: int, seen: Sequence[Observed], seconds: float) -> Level:
+    by_class: dict[ErrorClass | None, list[Observed]] = defaultdict(list)
+    for each in seen:
+        by_class[each.error_class].append(each)
+    good = by_class.pop(None, [])
     failures = tuple(
         Failures(
-            name,
-            round(len(those) / len(observed), 5),
+            name or "tool_error",
+            round(len(those) / len(seen), 5),
             quantiles([each.seconds * 1000 for each in those], FEW_POINTS),
             those[0].text,
         )
-        for name, those in sorted(by_class.items())
+        for name, those in by_class.items()
     )
-    sizes = quantiles([each.size for each in observed if each.error_class is None], FEW_POINTS)
-    return ToolProfile(
-        tool, len(observed), levels, failures, tuple(int(size) for size in sizes), growth(levels)
-    )
+    rate = round(len(seen) / max(seconds, 1e-9), 3)
+    ms = quantiles([each.seconds * 1000 for each in good])
+    return Level(in_flight, len(seen), rate, ms, failures)
 
 
 def read_samples(text: str, where: str) -> list[Sample]:
@@ -243,6 +242,10 @@ def machine() -> str:
     """System, processor architecture and Python; no name that tells one machine from another."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{platform.system()} {platform.machine()}, {python}"
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
 
 
 def load() -> float:

@@ -32,7 +32,7 @@ SETTLE_SECONDS = 40.0
 """For which the end of a rollout waits for slow listeners and for sessions to reset or close."""
 
 
-class Assignment(Struct, frozen=True):
+class Assignment(Struct, frozen=True, gc=False):
     """A task and which repeat of it."""
 
     task: Task

@@ -11,10 +11,11 @@ from nexau.agentfile_structs import BINDING_PATTERN, AgentFile, bounds
 from nexau.attribute_docs import attribute_docs, class_doc
 from nexau.definition import Task
 from nexau.forms import FieldShape, fields, options
+from nexau.profiles import Profile
 from nexau.trajectory import SCHEMA, AgentRecord, Event, Step, Trajectory
 from nexau.transports.protocol import ToolSpec
 
-Kind = Literal["agent", "task", "trajectory", "event", "step"]
+Kind = Literal["agent", "task", "trajectory", "event", "step", "profile"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _ROOTS: dict[Kind, Any] = {
@@ -23,6 +24,7 @@ _ROOTS: dict[Kind, Any] = {
     "trajectory": Trajectory,
     "event": Event,
     "step": Step,
+    "profile": Profile,
 }
 _TITLES: dict[Kind, str] = {
     "agent": "A nexau agent file",
@@ -30,6 +32,7 @@ _TITLES: dict[Kind, str] = {
     "trajectory": "A nexau trajectory: one line of output",
     "event": "A nexau event: one line of output",
     "step": "A nexau step: one line of output",
+    "profile": "A nexau latency profile of an MCP server",
 }
 _MODEL_TEXT = {
     "type": "string",

@@ -29,7 +29,7 @@ class RolloutError(Struct, frozen=True, tag=False, gc=False):
     message: str
 
 
-class CallResult(Struct, frozen=True, omit_defaults=True):
+class CallResult(Struct, frozen=True, omit_defaults=True, gc=False):
     """The observation that answers one call of a step."""
 
     call_id: str
@@ -43,7 +43,7 @@ class CallResult(Struct, frozen=True, omit_defaults=True):
     """Path of the sub-agent that answered, where one did."""
 
 
-class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True):
+class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True, gc=False):
     """One model turn of one agent, with what its calls brought back."""
 
     rollout: str
@@ -68,7 +68,7 @@ class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True
     tokens: TokenData | None = None
 
 
-class Started(Struct, frozen=True, tag_field="type", tag="started", omit_defaults=True):
+class Started(Struct, frozen=True, tag_field="type", tag="started", omit_defaults=True, gc=False):
     rollout: str
     seq: int
     """Order within the rollout, from 0, without gaps."""
@@ -81,7 +81,9 @@ class Started(Struct, frozen=True, tag_field="type", tag="started", omit_default
     """The parent's call that started this agent; None for the root."""
 
 
-class ModelTurn(Struct, frozen=True, tag_field="type", tag="model_turn", omit_defaults=True):
+class ModelTurn(
+    Struct, frozen=True, tag_field="type", tag="model_turn", omit_defaults=True, gc=False
+):
     rollout: str
     seq: int
     at: float
@@ -98,7 +100,7 @@ class ModelTurn(Struct, frozen=True, tag_field="type", tag="model_turn", omit_de
     tokens: TokenData | None = None
 
 
-class Called(Struct, frozen=True, tag_field="type", tag="call", omit_defaults=True):
+class Called(Struct, frozen=True, tag_field="type", tag="call", omit_defaults=True, gc=False):
     """Each call of a turn, as it is sent."""
 
     rollout: str
@@ -108,7 +110,7 @@ class Called(Struct, frozen=True, tag_field="type", tag="call", omit_defaults=Tr
     call: ToolCall
 
 
-class Returned(Struct, frozen=True, tag_field="type", tag="result", omit_defaults=True):
+class Returned(Struct, frozen=True, tag_field="type", tag="result", omit_defaults=True, gc=False):
     rollout: str
     seq: int
     at: float
@@ -116,7 +118,7 @@ class Returned(Struct, frozen=True, tag_field="type", tag="result", omit_default
     result: CallResult
 
 
-class LimitHit(Struct, frozen=True, tag_field="type", tag="limit", omit_defaults=True):
+class LimitHit(Struct, frozen=True, tag_field="type", tag="limit", omit_defaults=True, gc=False):
     rollout: str
     seq: int
     at: float
@@ -129,7 +131,7 @@ class LimitHit(Struct, frozen=True, tag_field="type", tag="limit", omit_defaults
     bound: float
 
 
-class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defaults=True):
+class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defaults=True, gc=False):
     rollout: str
     seq: int
     at: float
@@ -145,7 +147,7 @@ class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defau
 Event = Started | ModelTurn | Called | Returned | LimitHit | Finished
 
 
-class AgentRecord(Struct, frozen=True, omit_defaults=True):
+class AgentRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """A definition as it took part in a rollout."""
 
     name: str
@@ -154,7 +156,9 @@ class AgentRecord(Struct, frozen=True, omit_defaults=True):
     """JSON array of `ToolSpec`: what the model was offered."""
 
 
-class Trajectory(Struct, frozen=True, tag_field="type", tag="trajectory", omit_defaults=True):
+class Trajectory(
+    Struct, frozen=True, tag_field="type", tag="trajectory", omit_defaults=True, gc=False
+):
     """A whole rollout: one line."""
 
     schema: str

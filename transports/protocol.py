@@ -1,7 +1,9 @@
 """The uniform message protocol: whoever is called answers `Call` with `Result`.
 
 Agents and tools are the same thing to their caller. Every message is a frozen, tagged msgspec
-Struct, so the same value crosses a mailbox, a pipe or a cluster. Content types follow the MCP
+Struct, so the same value crosses a mailbox, a pipe or a cluster. They hold JSON and each other,
+never a cycle, and so are kept out of the garbage collector's sight (`gc=False`): with a thousand
+rollouts at once it took a third of the CPU. Content types follow the MCP
 specification's content blocks (revision 2025-11-25, "Tool Result").
 """
 
@@ -34,7 +36,7 @@ class ResourceContents(Struct, frozen=True, gc=False, rename="camel", omit_defau
     """Base64."""
 
 
-class Resource(Struct, frozen=True, tag_field="type", tag="resource"):
+class Resource(Struct, frozen=True, tag_field="type", tag="resource", gc=False):
     """A resource embedded in a result."""
 
     resource: ResourceContents
@@ -132,7 +134,7 @@ ErrorClass = Literal[
 """Why a call failed, for the model to read and for counting."""
 
 
-class Call(Struct, frozen=True, tag="call"):
+class Call(Struct, frozen=True, tag="call", gc=False):
     id: str
     """Unique within the rollout."""
     name: str
@@ -145,7 +147,7 @@ class Call(Struct, frozen=True, tag="call"):
     """Where the caller stands: the path of its agent in the tree, as `root/researcher#2`."""
 
 
-class Result(Struct, frozen=True, tag="result"):
+class Result(Struct, frozen=True, tag="result", gc=False):
     id: str
     content: tuple[Content, ...]
     is_error: bool = False
@@ -156,7 +158,7 @@ class Result(Struct, frozen=True, tag="result"):
     timing: Timing = Timing()
 
 
-class Progress(Struct, frozen=True, tag="event"):
+class Progress(Struct, frozen=True, tag="event", gc=False):
     """Streamed while a call is under way."""
 
     id: str

@@ -1,4 +1,4 @@
-"""`nexau mcp`: any MCP server's tools, listed and called, as agents would see them."""
+"""`nexau mcp`: any MCP server's tools, listed, called and measured, as agents would see them."""
 
 import sys
 from functools import partial
@@ -8,11 +8,11 @@ import msgspec
 import typer
 
 import nexau
-from nexau.cli import record
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, stop
 from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
+from nexau.cli.record import COMPARE_EPILOG, RECORD_EPILOG, compare, record
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain, show_content, watched
 from nexau.cli.serving import Found, WithCommand, find_server, open_session
@@ -51,8 +51,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="List, call and measure the tools of a server.",
 )
-app.command(cls=WithCommand, epilog=record.EPILOG)(record.record)
-app.command(epilog=record.COMPARE_EPILOG)(record.compare)
 
 
 @app.command(cls=WithCommand, epilog=EPILOG)
@@ -147,3 +145,7 @@ def _arguments(given: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
         stop(f"the tool's arguments are no JSON object: {error}")
+
+
+app.command(cls=WithCommand, epilog=RECORD_EPILOG)(record)
+app.command(epilog=COMPARE_EPILOG)(compare)

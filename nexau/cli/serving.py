@@ -23,6 +23,8 @@ class Found(msgspec.Struct, frozen=True):
     name: str
     config: nexau.StdioServer | nexau.HttpServer
     source: Path | None = None
+    given: str = ""
+    """As it was named."""
 
 
 class WithCommand(typer.core.TyperCommand):
@@ -37,23 +39,24 @@ class WithCommand(typer.core.TyperCommand):
 
 
 def find_server(given: str | None, command: list[str] | None, timeout: float | None) -> Found:
+    """Ends the command where there is no such server."""
     if (given is None) == (not command):
         stop("name one server: FILE:NAME, a URL, or a command after --")
     found = _from_command(command) if command else _named(given or "")
     if timeout is None:
         return found
     config = msgspec.structs.replace(found.config, timeout=timeout, start_timeout=timeout)
-    return Found(found.name, config, found.source)
+    return msgspec.structs.replace(found, config=config)
 
 
 def _from_command(command: list[str]) -> Found:
     config = nexau.StdioServer(command=command[0], args=tuple(command[1:]))
-    return Found(Path(command[0]).name, config)
+    return Found(Path(command[0]).name, config, given=" ".join(command))
 
 
 def _named(given: str) -> Found:
     if given.startswith(("http://", "https://")):
-        return Found(urlsplit(given).hostname or given, nexau.HttpServer(url=given))
+        return Found(urlsplit(given).hostname or given, nexau.HttpServer(url=given), given=given)
     file, separator, name = given.rpartition(":")
     if not separator or not name:
         stop(f"no server {given!r}: expected FILE:NAME, a URL, or a command after --")
@@ -64,8 +67,7 @@ def _named(given: str) -> Found:
     if name not in agent.mcp_servers:
         near = hint(name, agent.mcp_servers, "it has")
         stop(f"{file} has no server {name!r} in mcp_servers{near}")
-    return Found(name, agent.mcp_servers[name], agent.source)
-
+    return Found(name, agent.mcp_servers[name], agent.source, given)
 
 
 @asynccontextmanager

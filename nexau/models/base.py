@@ -8,7 +8,7 @@ from msgspec import Struct
 from nexau.transports.protocol import Content, Text, ToolSpec, Usage
 
 
-class ToolCall(Struct, frozen=True, omit_defaults=True):
+class ToolCall(Struct, frozen=True, omit_defaults=True, gc=False):
     """A call that a model asks for."""
 
     id: str
@@ -27,13 +27,15 @@ class UserMessage(Struct, frozen=True, tag_field="role", tag="user", gc=False):
     content: str
 
 
-class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True):
+class AssistantMessage(
+    Struct, frozen=True, tag_field="role", tag="assistant", omit_defaults=True, gc=False
+):
     content: str = ""
     calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = None
 
 
-class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaults=True):
+class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool", omit_defaults=True, gc=False):
     call_id: str
     content: tuple[Content, ...]
     is_error: bool = False
@@ -45,7 +47,7 @@ Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "other"]
 
 
-class TokenData(Struct, frozen=True, omit_defaults=True):
+class TokenData(Struct, frozen=True, omit_defaults=True, gc=False):
     """Token-level data for RL, where the endpoint gives it."""
 
     prompt_ids: tuple[int, ...] = ()
@@ -54,7 +56,7 @@ class TokenData(Struct, frozen=True, omit_defaults=True):
     """Natural logarithms, one for each of `response_ids`."""
 
 
-class Turn(Struct, frozen=True, omit_defaults=True):
+class Turn(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the model said."""
 
     content: str = ""
@@ -69,7 +71,7 @@ class Turn(Struct, frozen=True, omit_defaults=True):
     """Seconds spent waiting for a connection, or between retries."""
 
 
-class ModelRequest(Struct, frozen=True):
+class ModelRequest(Struct, frozen=True, gc=False):
     """A prompt: all that a policy may look at."""
 
     messages: Sequence[Message]

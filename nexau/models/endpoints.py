@@ -105,8 +105,11 @@ class Pace:
     def failed(
         self, tokens: float, now: float, *, sent: float, status: int | None, outright: bool
     ) -> None:
-        """An attempt without a turn. `tokens` is what was reserved for it. Of statuses, 5xx and a 200 that holds no completion speak of
-        the endpoint's health; all others of the request, or of the load."""
+        """An attempt without a turn. `tokens` is what was reserved for it.
+
+        Of statuses, 5xx and a 200 that holds no completion speak of the endpoint's health; all
+        others of the request, or of the load.
+        """
         self.failures += 1
         self.refusals += status == 429
         if self._tokens is not None:
@@ -169,22 +172,28 @@ class Endpoint:
 
 
 def choose(
-    endpoints: Sequence[Endpoint], key: str, now: float, deadline: float | None = None
+    endpoints: Sequence[Endpoint],
+    key: str,
+    now: float,
+    *,
+    deadline: float | None = None,
+    failed: Endpoint | None = None,
 ) -> Endpoint:
     """The endpoint for the conversation `key`: always the same one, as long as it is of use.
 
     Weighted rendezvous hashing: while an endpoint is out of use its conversations spread over the
     others by weight, and all other conversations stay where they are. Out of use is one that is
-    unhealthy, or that asks for a wait past `PATIENCE` or the deadline. Where none is of use it is
-    the first by rank.
+    unhealthy, or that asks for a wait past `PATIENCE` or the deadline. A turn does not probe the
+    endpoint where it has just `failed`. Where none is of use it is the first by rank.
     """
     if len(endpoints) == 1:
         return endpoints[0]
     ranked = sorted(endpoints, key=lambda each: _rank(each, key), reverse=True)
+    patience = PATIENCE if deadline is None else min(PATIENCE, deadline - now)
     for endpoint in ranked:
-        pace = endpoint.pace
-        patience = PATIENCE if deadline is None else min(PATIENCE, deadline - now)
-        if pace.health.usable(now) and pace.held_until - now < patience:
+        health = endpoint.pace.health
+        usable = health.state == "healthy" or (endpoint is not failed and health.usable(now))
+        if usable and endpoint.pace.held_until - now < patience:
             return endpoint
     return ranked[0]
 

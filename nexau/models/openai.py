@@ -85,7 +85,7 @@ class OpenAIChat:
                 # Sat out, so that an endpoint that is down gets no more load than it had.
                 failed = msgspec.structs.replace(failed, wait=None)
             waited += await self._before_next(endpoint, failed, attempt, request)
-            following = self._choose(request)
+            following = self._choose(request, endpoint)
             if following is not endpoint:
                 log.info("a conversation moves on to another endpoint", reason=failed.message)
                 endpoint, body = following, self._body(request, tools, following)
@@ -115,11 +115,12 @@ class OpenAIChat:
     def _fresh_id(self) -> str:
         return f"call_{self._chance.getrandbits(96):024x}"
 
-    def _choose(self, request: ModelRequest) -> Endpoint:
+    def _choose(self, request: ModelRequest, failed: Endpoint | None = None) -> Endpoint:
         if len(self._endpoints) == 1:
             return self._endpoints[0]
         key = f"{request.task}\n{request.seed}\n{request.path}"
-        return choose(self._endpoints, key, anyio.current_time(), request.deadline)
+        now = anyio.current_time()
+        return choose(self._endpoints, key, now, deadline=request.deadline, failed=failed)
 
     def _body(self, request: ModelRequest, tools: EncodedTools, endpoint: Endpoint) -> bytes:
         try:
@@ -212,7 +213,7 @@ class OpenAIChat:
         if not failed.again or attempt >= self._config.retries:
             raise ModelError(message, status=failed.status)
         now, chance, asked = anyio.current_time(), self._chance.random(), failed.wait
-        if asked is not None and self._choose(request) is endpoint:
+        if asked is not None and self._choose(request, endpoint) is endpoint:
             # Spread a little, because all who were refused were told the same time.
             wait = asked + chance * min(1.0, asked / 10)
         else:

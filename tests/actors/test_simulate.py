@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from nexau.actors._scheduler import Scheduler, Worker
 from nexau.actors.ref import ActorRef
 from nexau.actors.simulate import run_seed
 
-SEEDS = 150
+SEEDS = 100
 
 
 def test_the_kernel_keeps_its_promises() -> None:

@@ -23,9 +23,7 @@ async def test_an_actor_has_a_mailbox(system: ActorSystem) -> None:
 
 
 async def test_a_pool_of_one_has_a_mailbox(system: ActorSystem) -> None:
-    await check_mailbox(
-        lambda factory, capacity: system.pool(factory, size=1, mailbox=capacity)
-    )
+    await check_mailbox(lambda factory, capacity: system.pool(factory, size=1, mailbox=capacity))
 
 
 async def test_a_faulty_mailbox_keeps_the_contract(system: ActorSystem) -> None:

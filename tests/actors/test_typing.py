@@ -23,12 +23,12 @@ async def types() -> None:
         pool: PoolRef = opened.pool(Actor, "p", size=3)
         path: str = child.path
         alive: bool = ref.alive
-        none: None = await pool.tell((path, alive))
+        await pool.tell((path, alive))
         handled: int = ref.statistics().handled
         busy: int = pool.statistics().busy
         children: tuple[ActorRef, ...] = supervisor.children
         tree: str = opened.tree()
-        del none, handled, busy, children, tree
+        del handled, busy, children, tree
 
 
 def test_the_public_api_fits_a_screen() -> None:

@@ -206,12 +206,9 @@ async def test_an_endpoint_that_echoes_the_key(
         with pytest.raises(ModelError, match=r"answered 401.*hidden") as caught:
             await model.turn(ask())
         shown = [*traceback.format_exception(caught.value), repr(model), repr(caught.value)]
-        shown += [
-            repr(vars(model)),
-            repr(vars(vars(model)["_endpoints"][0])["headers"]),
-            caplog.text,
-            *capsys.readouterr(),
-        ]
+        (endpoint,) = vars(model)["_endpoints"]
+        shown += [repr(vars(model)), repr(endpoint), repr(endpoint.headers)]
+        shown += [caplog.text, *capsys.readouterr()]
     assert not any("canary" in text for text in shown)
     assert caught.value.status == 401
 
