@@ -149,7 +149,7 @@ class AgentActor(Actor):
         spent = Usage()
         started = recorder.clock()
         try:
-            turn = await prepared.model.ask(request)
+            turn: Turn | ModelError = await prepared.model.ask(request)
             if isinstance(turn, ModelError):
                 return Outcome("failed", error=RolloutError("model", str(turn)))
             spent = turn.usage

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nexau.actors import PoolRef
+from nexau.actors import ActorStopped, Killed, PoolRef
 from nexau.arguments import validator
 from nexau.definition import Agent, DefinitionError, McpTools, OpenAIModel, Price, PythonTool
 from nexau.nearest import hint
@@ -15,7 +15,7 @@ from nexau.scope import Scope
 from nexau.servers import ServerPool, ToolsUnavailable
 from nexau.trajectory import AgentRecord
 from nexau.transports.log import get_logger
-from nexau.transports.protocol import Call, Limits, Result, ToolSpec
+from nexau.transports.protocol import Call, Limits, Result, ToolSpec, failure
 
 log = get_logger("nexau.prepare")
 
@@ -41,13 +41,21 @@ class Route(Protocol):
 
 
 class PythonRoute:
-    __slots__ = ("pool",)
+    __slots__ = ("pool", "timeout")
 
-    def __init__(self, pool: PoolRef) -> None:
+    def __init__(self, pool: PoolRef, timeout: float) -> None:
         self.pool = pool
+        self.timeout = timeout
 
-    def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
-        return self.pool.ask(call)
+    async def send(self, scope: Scope, call: Call) -> Result:
+        try:
+            result: Result = await self.pool.ask(call)
+        except ActorStopped as error:
+            if not isinstance(error.reason, Killed):
+                raise
+            text = f"{call.name} did not answer within {self.timeout:g} s"
+            return failure(call.id, "timeout", text)
+        return result
 
 
 class McpRoute:
@@ -128,7 +136,7 @@ def bind(
     for tool in agent.tools:
         if isinstance(tool, PythonTool):
             _add(specs, agent, tool.spec)
-            prepared.tools[tool.spec.name] = PythonRoute(pools[tool.spec.name])
+            prepared.tools[tool.spec.name] = PythonRoute(pools[tool.spec.name], tool.timeout)
     for name, spec, route in _mcp_tools(agent, servers, taken=frozenset(specs)):
         _add(specs, agent, msgspec.structs.replace(spec, name=name))
         prepared.tools[name] = route

@@ -22,6 +22,7 @@ from nexau.histogram import Histogram
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model
+from nexau.overdue import Overdue
 from nexau.policy import PolicyActor
 from nexau.prepare import Prepared, bind
 from nexau.runs import Run, Runs
@@ -71,11 +72,13 @@ class Runtime:
         self._pools: list[ServerPool] = []
         self._servers = Servers()
         self._runs = Runs()
+        self._overdue = Overdue()
         self._model_pools, self._tool_pools = Group(), Group()
         system.spawn(lambda: self._servers, name="servers")
         system.spawn(lambda: self._model_pools, name="models")
         system.spawn(lambda: self._tool_pools, name="tools")
         system.spawn(lambda: self._runs, name="runs")
+        system.spawn(lambda: self._overdue, name="overdue")
         system.spawn(lambda: LagMonitor(self._lag), name="lag")
 
     async def run(self, agent: Agent, task: Task | str, *, seed: int | None = None) -> Trajectory:
@@ -176,7 +179,9 @@ class Runtime:
 
     def _open_function(self, agent: Agent, tool: PythonTool) -> PoolRef:
         name = f"{agent.name}.{tool.spec.name}"
-        return self._tool_pools.add_pool(name, lambda: FunctionTool(tool, self._threads))
+        return self._tool_pools.add_pool(
+            name, lambda: FunctionTool(tool, self._threads, self._overdue)
+        )
 
     async def _open_servers(self, agent: Agent) -> dict[str, ServerPool]:
         """The servers that an agent declares, started side by side."""

@@ -12,6 +12,7 @@ from nexau.actors import Actor
 from nexau.boundary import describe, guarded
 from nexau.definition import PythonTool
 from nexau.functions import InvalidArguments
+from nexau.overdue import Overdue
 from nexau.transports.protocol import (
     Audio,
     Call,
@@ -32,28 +33,29 @@ class FunctionTool(Actor):
     """Answers one `Call` at a time of one function; a pool of these serves many at once.
 
     A plain function runs in a worker thread and never on the loop. Its thread cannot be stopped:
-    when the deadline passes the call ends with `timeout` and the thread is left to finish.
+    when the deadline passes, the call ends and the thread is left to finish.
     """
 
-    def __init__(self, tool: PythonTool, threads: anyio.CapacityLimiter) -> None:
+    def __init__(self, tool: PythonTool, threads: anyio.CapacityLimiter, overdue: Overdue) -> None:
         self.tool = tool
         self.threads = threads
+        self.overdue = overdue
 
     async def receive(self, message: Call) -> Result:
-        return await guarded(
-            self._answer(message), lambda error: failure(message.id, "tool_error", describe(error))
-        )
+        self.overdue.begin(self, self.tool.timeout)
+        try:
+            return await guarded(
+                self._answer(message),
+                lambda error: failure(message.id, "tool_error", describe(error)),
+            )
+        finally:
+            self.overdue.end(self)
 
     async def _answer(self, call: Call) -> Result:
-        tool = self.tool
         try:
-            with anyio.fail_after(tool.timeout):
-                value = await self._invoke(tool.function, call.arguments)
+            value = await self._invoke(self.tool.function, call.arguments)
         except InvalidArguments as error:
             return failure(call.id, "invalid_arguments", str(error))
-        except TimeoutError:
-            text = f"{call.name} did not answer within {tool.timeout:g} s"
-            return failure(call.id, "timeout", text)
         return as_result(call.id, value)
 
     async def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:

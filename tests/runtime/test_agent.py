@@ -142,6 +142,23 @@ async def test_a_call_that_hangs_ends_with_its_deadline() -> None:
     assert done.steps[0].results[0].error_class == "timeout"
 
 
+async def test_a_plain_function_that_blocks_ends_with_its_deadline() -> None:
+    release = threading.Event()
+
+    def block() -> str:
+        """Blocks its thread."""
+        release.wait(10)
+        return "late"
+
+    policy = turns(calls(("block", {}), ("add", {"a": 1, "b": 1})), calls(("block", {})), "ok")
+    tools = (python_tool(block, timeout=0.01), python_tool(add))
+    done = await run(Agent("tester", policy, tools=tools))
+    release.set()
+    assert done.status == "completed"
+    assert [r.error_class for r in done.steps[0].results] == ["timeout", None]
+    assert done.steps[1].results[0].error_class == "timeout", "the next call gets another worker"
+
+
 async def test_a_huge_result_is_cut_with_a_note() -> None:
     done = await run(agent(turns(calls(("huge", {})), "ok"), huge))
     text, note = done.steps[0].results[0].content
