@@ -56,7 +56,8 @@ def fail(cell: "ActorRef", error: BaseException, *, leaving: bool, told: bool = 
         cell._interrupt()
     if told:
         report(cell, error)
-    cell._system._emit("failed", cell, error)
+    if cell._system._hooks:
+        cell._system._emit("failed", cell, error)
     for other, failure in cut_links(cell, error) if extra.links else ():
         fail(other, failure, leaving=False, told=True)
     decide(cell, error)
@@ -228,7 +229,8 @@ def renew(cell: "ActorRef") -> None:
         cell._family.stamps = None
     cell._actor = actor
     actor.context = cell._system._new_context(cell)
-    cell._system._emit("restarted", cell, None)
+    if cell._system._hooks:
+        cell._system._emit("restarted", cell, None)
     if cell._kind.has_started:
         if cell._mail is None:
             cell._mail = deque((START,))

@@ -360,7 +360,6 @@ class Kind:
 
     __slots__ = (
         "barred",
-        "current_task",
         "has_started",
         "has_stopped",
         "hot",
@@ -371,11 +370,14 @@ class Kind:
         "scheduler",
         "sticky",
         "suppressed",
+        "tasks",
+        "tasks_key",
     )  # fmt: skip
 
     def __init__(self, cls: Any, base: Any, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
-        self.current_task = scheduler.backend.current_task
+        self.tasks = scheduler.backend.tasks
+        self.tasks_key = scheduler.backend.tasks_key
         inline_scopes = scheduler.backend.inline_scopes
         self.name = cls.__name__
         self.has_started = cls.started is not base.started

@@ -248,7 +248,7 @@ class ActorRef:
             return await self._ask_within(message, timeout)
         kind = self._kind
         executor = current_executor.get()
-        if executor is None or executor.key != id(kind.current_task()):
+        if executor is None or executor.key != id(kind.tasks[kind.tasks_key]):
             executor = self._executor()
         executor.fuel -= 1
         if executor.fuel <= 0:

@@ -19,7 +19,7 @@ async def pattern(make: Make) -> Figure:
         if seen % SIZE == 0:
             done.set()
 
-    collector = make(collect)
+    collector = make(collect, SIZE)
 
     async def leaf(message: Any) -> None:
         await collector.tell(message)

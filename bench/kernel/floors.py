@@ -55,8 +55,8 @@ class DequePair:
                 await self.wake
             message, reply = mail.popleft()
             if self.room is not None:
-                self.room.set_result(None)
-                self.room = None
+                room, self.room = self.room, None
+                room.set_result(None)
             answer = await handler(message)
             if reply is not None:
                 reply.set_result(answer)
@@ -74,7 +74,8 @@ class DequePair:
 
     async def tell(self, message: Any) -> None:
         while len(self.mail) >= self.size:
-            self.room = self.loop.create_future()
+            if self.room is None:
+                self.room = self.loop.create_future()
             await self.room
         self.put((message, None))
 

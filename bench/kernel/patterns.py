@@ -13,7 +13,8 @@ from floors import AnyioPair, DequePair, QueuePair, TrioPair
 from nexau.actors import Actor, open_system
 from nexau.actors._backend import backend_name
 
-Make = Callable[[Callable[[Any], Awaitable[Any]]], Any]
+Make = Callable[..., Any]
+"""`make(handler, size)`: an address, with room for `size` messages."""
 Figure = tuple[float, float]
 
 
@@ -29,7 +30,7 @@ class Handles(Actor):
 @asynccontextmanager
 async def ours() -> AsyncIterator[Make]:
     async with open_system("bench") as system:
-        yield lambda handler: system.spawn(lambda: Handles(handler))
+        yield lambda handler, size=256: system.spawn(lambda: Handles(handler), mailbox=size)
         gc.collect()
 
 
@@ -37,8 +38,8 @@ async def ours() -> AsyncIterator[Make]:
 async def floor(cls: Any) -> AsyncIterator[Make]:
     made: list[Any] = []
 
-    def make(handler: Any) -> Any:
-        made.append(cls(handler))
+    def make(handler: Any, size: int = 256) -> Any:
+        made.append(cls(handler, size))
         return made[-1]
 
     yield make
@@ -49,7 +50,7 @@ async def floor(cls: Any) -> AsyncIterator[Make]:
 @asynccontextmanager
 async def grouped(cls: Any) -> AsyncIterator[Make]:
     async with anyio.create_task_group() as group:
-        yield lambda handler: cls(group, handler)
+        yield lambda handler, size=256: cls(group, handler, size)
         group.cancel_scope.cancel()
 
 
