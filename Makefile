@@ -13,11 +13,12 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint .mypy-examples format lock servers clean
+.PHONY: help demo test test-slow lint .mypy-examples format lock servers clean
 
 help:
 	@echo "make demo     300 rollouts of a delegating agent on a real MCP server; JSON lines on stdout"
 	@echo "make test     the whole test suite"
+	@echo "make test-slow  what takes longer: packaging, MCP conformance, 1,024 rollouts without a leak"
 	@echo "make lint     ruff, mypy, pyright, import-linter"
 	@echo "make format   ruff format, ruff check --fix"
 	@echo "make servers  install the outside MCP servers of examples/servers"
@@ -29,8 +30,12 @@ help:
 demo: $(VENV)/runtime $(TASKS)
 	@$(VENV)/bin/nexau rollout $(AGENT) $(TASKS) --concurrency $(CONCURRENCY) || [ $$? -eq 141 ]
 
+# Four workers on two cores: most tests wait for processes. Slow ones are for `make test-slow`.
 test: $(VENV)/dev
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 4 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/dev
+	@$(VENV)/bin/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check
