@@ -2,8 +2,8 @@
 
     python -m bench.model_http --concurrency 64,1024
 
-Two contenders against the same server process: the HTTP seam alone, sending prepared bodies, and
-`OpenAIChat`, which encodes prompts and decodes turns. JSON on stdout.
+Contenders against the same server process: the HTTP seam alone, sending prepared bodies; the same
+over aiohttp; `OpenAIChat`, which encodes prompts and decodes turns. JSON on stdout.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from nexau.models.base import (
 )
 from nexau.models.openai import OpenAIChat
 from nexau.models.openai_prompt import encode_messages, encode_tools
+from nexau.transports._http_aiohttp import open_client as open_aiohttp
 from nexau.transports.http import HttpClient, open_http
 from nexau.transports.protocol import Text, ToolSpec
 
@@ -120,11 +121,12 @@ def streamed(http: HttpClient, url: str) -> Conversation:
     return model(http, url, stream=True)
 
 
-CONTENDERS = {"seam": seam, "openai": model, "openai streamed": streamed}
+CONTENDERS = {"seam": seam, "aiohttp": seam, "openai": model, "openai streamed": streamed}
 
 
 async def measure(name: str, url: str, concurrency: int, count: int) -> dict[str, float]:
-    async with open_http() as http:
+    opened = open_aiohttp(0) if name == "aiohttp" else open_http()
+    async with opened as http:
         converse = CONTENDERS[name](http, url)
         left = count
 
@@ -165,6 +167,8 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for concurrency in map(int, arguments.concurrency.split(",")):
                 for name in CONTENDERS:
+                    if name == "aiohttp" and arguments.backend != "asyncio":
+                        continue
                     result = run(name, server.url, concurrency, arguments)
                     runs.setdefault((concurrency, name), []).append(result)
     for (concurrency, name), results in runs.items():

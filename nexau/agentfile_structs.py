@@ -12,6 +12,7 @@ from nexau.definition import (
     Backoff,
     Endpoint,
     HttpServer,
+    Latency,
     OpenAIModel,
     PlanModel,
     Pool,
@@ -161,6 +162,9 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (Backoff, "min"): _NOT_NEGATIVE,
     (Backoff, "max"): _NOT_NEGATIVE,
     (Backoff, "jitter"): _SHARE,
+    (Latency, "profile"): _TEXT,
+    (Latency, "tool"): _TEXT,
+    (Latency, "scale"): _SECONDS,
     (Pool, "min"): _NOT_NEGATIVE,
     (Pool, "max"): _COUNT,
     (Pool, "uses"): _COUNT,
@@ -175,6 +179,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
         for key in ("timeout", "start_timeout")
     },
     **{(server, "max_result_bytes"): _COUNT for server in (StdioServer, HttpServer)},
+    **{(server, "latency"): _TEXT for server in (StdioServer, HttpServer)},
 }
 """What the values of a field must keep to; for a mapping, what its keys must."""
 

@@ -23,6 +23,7 @@ from nexau.agentservers import check_patterns, check_placeholders, check_server
 from nexau.bindings import load_binding
 from nexau.definition import (
     DefinitionError,
+    Latency,
     McpTools,
     ModelConfig,
     OpenAIModel,
@@ -81,9 +82,14 @@ def read_server(name: str, form: Any, scope: Scope, environ: Environ) -> Server 
         return None
     for steps, message in check_server(form, scope.document.directory, environ):
         scope.complain(message, "mcp_servers", name, *steps)
-    if form.cwd is None:
-        return form  # type: ignore[no-any-return]
-    return msgspec.structs.replace(form, cwd=str(scope.resolve(form.cwd)))  # type: ignore[no-any-return]
+    changed: dict[str, Any] = {}
+    if form.cwd is not None:
+        changed["cwd"] = str(scope.resolve(form.cwd))
+    if form.latency is not None:
+        latency = Latency(form.latency) if isinstance(form.latency, str) else form.latency
+        file = str(scope.resolve(latency.profile))
+        changed["latency"] = msgspec.structs.replace(latency, profile=file)
+    return msgspec.structs.replace(form, **changed)  # type: ignore[no-any-return]
 
 
 def read_model(form: AgentFile, scope: Scope, environ: Environ) -> ModelConfig | Model | None:

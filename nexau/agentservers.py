@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nexau.definition import HttpServer, Server
+from nexau.definition import DefinitionError, HttpServer, Latency, Server
 from nexau.forms import INVALID
 from nexau.nearest import hint
 from nexau.paths import is_dir, siblings
 from nexau.placeholders import faults
 from nexau.problems import clip, display
+from nexau.profiles import read_profile
 
 Fault = tuple[tuple[str | int, ...], str]
 """Steps from the server to the key, and a message."""
@@ -30,8 +31,29 @@ def check_server(
     for key, text in server.env.items():
         for message in check_placeholders(text, environ):
             yield ("env", key), message
+    if server.latency is not None:
+        yield from _check_latency(server.latency, directory)
     if isinstance(server, HttpServer):
         yield from _check_http(server, environ)
+
+
+def _check_latency(latency: str | Latency, directory: Path) -> Iterator[Fault]:
+    steps: tuple[str, ...] = ("latency",)
+    if isinstance(latency, str):
+        latency = Latency(latency)
+    else:
+        steps = ("latency", "profile")
+    if not latency.profile:
+        return
+    try:
+        profile = read_profile(directory / latency.profile)
+    except DefinitionError as error:
+        yield steps, str(error)
+        return
+    names = [tool.name for tool in profile.tools]
+    if latency.tool is not None and latency.tool not in names:
+        near = hint(latency.tool, names, "it has")
+        yield ("latency", "tool"), f"the profile has no tool {clip(latency.tool)}{near}"
 
 
 def _check_http(server: HttpServer, environ: Mapping[str, str] | None) -> Iterator[Fault]:

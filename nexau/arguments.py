@@ -7,8 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 import msgspec
-from jsonschema_rs import ValidationError
-from jsonschema_rs import ValidationErrorKind as Kind
+from jsonschema_rs import ValidationError, ValidationErrorKind as Kind
 
 from nexau.definition import DefinitionError
 from nexau.nearest import hint, nearest

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from nexau.definition import DefinitionError
 from nexau.distances import kolmogorov_smirnov, wasserstein
+from nexau.nearest import hint
 from nexau.profiles import Level, Profile, ToolProfile, value_at
 from nexau.trajectory import Step, Trajectory
 
@@ -48,18 +49,30 @@ def compare_profiles(profile: Profile, other: Profile) -> list[Comparison]:
 
 
 def compare_latencies(
-    profile: Profile, latencies: Mapping[str, Sequence[float]], in_flight: int
+    profile: Profile,
+    latencies: Mapping[str, Sequence[float]],
+    in_flight: int,
+    only: str | None = None,
 ) -> list[Comparison]:
     """Every tool that both have, at the recorded level next to `in_flight`.
 
     `latencies` are milliseconds by the agent's name of the tool: the profile's, or that with a
-    prefix.
+    prefix. With `only`, all of them are held against that tool. Raises `DefinitionError` where the
+    profile does not have it.
     """
+    names = [tool.name for tool in profile.tools]
+    if only is not None and only not in names:
+        raise DefinitionError(f"the profile has no tool {only!r}{hint(only, names, 'it has')}")
     made: list[Comparison] = []
     for tool in profile.tools:
+        if only not in (None, tool.name):
+            continue
         level = _nearest(tool, in_flight)
         values = [
-            value for name, ms in latencies.items() if _is(name, tool, profile) for value in ms
+            value
+            for name, ms in latencies.items()
+            if only is not None or _is(name, tool, profile)
+            for value in ms
         ]
         if level is not None and values:
             made.append(_compare(tool.name, level, values))

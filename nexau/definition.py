@@ -123,6 +123,22 @@ class Pool(Struct, frozen=True, forbid_unknown_fields=True):
     """Rollouts that one session serves before it is opened anew."""
 
 
+class Latency(Struct, frozen=True, forbid_unknown_fields=True):
+    """Recorded latency in front of a server (docs/latency.md)."""
+
+    profile: str
+    """A file that `nexau mcp record` wrote."""
+    tool: str | None = None
+    """The tool of the profile that tools it does not know take after. None: each takes after one of
+    them, always the same."""
+    errors: bool = True
+    """Whether calls fail as often as they did."""
+    concurrency: bool = True
+    """Whether latency depends on the calls in flight, as it did; otherwise it is that of one."""
+    scale: float = 1.0
+    """What recorded latency is multiplied by."""
+
+
 class _Server(Struct, frozen=True, kw_only=True):
     sessions: Literal["shared", "rollout"] = "shared"
     """One session for all rollouts, or one for each while it lasts."""
@@ -136,6 +152,9 @@ class _Server(Struct, frozen=True, kw_only=True):
     """Seconds to start and to agree on a protocol version."""
     max_result_bytes: int = 1_000_000
     """A result longer than this is cut, with a note."""
+    latency: str | Latency | None = None
+    """Calls take as long, and fail as often, as recorded ones did. As text: the profile, relative
+    to the agent file."""
 
 
 class StdioServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True):

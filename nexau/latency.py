@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from hashlib import blake2b
+from pathlib import Path
 from zlib import crc32
 
 import anyio
@@ -19,14 +20,16 @@ import anyio.lowlevel
 from msgspec import Struct
 
 from nexau.actors._backend import backend_name
-from nexau.profiles import Failures, Level, Profile, ToolProfile, value_at
+from nexau.definition import DefinitionError, Latency, Server, StdioServer
+from nexau.nearest import hint
+from nexau.profiles import Failures, Level, Profile, ToolProfile, read_profile, value_at
 from nexau.transports.protocol import ErrorClass
 
 _SCALE = 1.0 / (1 << 64)
 _DECIDED = frozenset({"invalid_arguments", "unknown_tool", "cancelled"})
 """Errors that the arguments decide, or the caller: not drawn."""
 
-_SPUN = 0.0025
+_SPUN = 0.001
 """Seconds before the end of a pause from which on the loop is asked in turns instead of a timer:
 an event loop's timers are good to a millisecond or two."""
 _SPUN_BELOW = 0.05
@@ -118,6 +121,35 @@ class _Tool:
         top = self._levels[above]
         weight = math.log(ratio) / math.log(top.in_flight / below.in_flight)
         return low * math.pow(value_at(top.ms, share) / low, weight)
+
+
+def replays_of(server: Server, base: Path | None) -> Callable[[], Replay | None]:
+    """What each session of a server is to have.
+
+    Sessions over stdio have one each, as each is a process of its own; over HTTP all share one, as
+    their calls meet in one server. A relative path starts at `base`. Raises `DefinitionError`.
+    """
+    if server.latency is None:
+        return lambda: None
+    given = Latency(server.latency) if isinstance(server.latency, str) else server.latency
+    profile = read_profile(base / given.profile if base is not None else Path(given.profile))
+    if given.tool is not None and profile.tool(given.tool) is None:
+        near = hint(given.tool, [tool.name for tool in profile.tools], "it has")
+        raise DefinitionError(f"{given.profile} has no tool {given.tool!r}{near}")
+
+    def make() -> Replay:
+        return Replay(
+            profile,
+            tool=given.tool,
+            errors=given.errors,
+            concurrency=given.concurrency,
+            scale=given.scale,
+        )
+
+    if isinstance(server, StdioServer):
+        return make
+    shared = make()
+    return lambda: shared
 
 
 def clock() -> Callable[[], float]:

@@ -70,7 +70,7 @@ class McpRoute:
     def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
         if call.name != self.name:
             call = Call(call.id, self.name, call.arguments, call.limits, call.deadline, call.trace)
-        return scope.sessions[self.key].callers.ask(call)
+        return scope.sessions[self.key].ask(call, scope.seed)
 
 
 class Prepared:

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count, cycle
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from nexau.profiles import (
     growth,
     quantiles,
 )
-from nexau.transports.protocol import ErrorClass, Result, ToolSpec
+from nexau.transports.protocol import ErrorClass, Result, Text, ToolSpec
 
 WARM_UP = 5
 """Calls of each tool before the first that counts."""
@@ -128,7 +128,7 @@ def _observe(result: Result, seconds: float) -> Observed:
     size = len(msgspec.json.encode(result.content))
     if not result.is_error:
         return Observed(seconds, size, None, "")
-    text = next((part.text for part in result.content if hasattr(part, "text")), "")
+    text = next((part.text for part in result.content if isinstance(part, Text)), "")
     return Observed(seconds, size, result.error_class or "tool_error", text[:200])
 
 
@@ -225,7 +225,7 @@ def choose(
     """The calls for each of a server's tools; made up where `samples` is None.
 
     Calls of tools that the server does not have are left out, so that one file, or the
-    trajectories of an agent, serve several servers.
+    trajectories of an agent, serve several servers. An agent's prefix is taken off.
     """
     names = {spec.name for spec in specs}
     chosen: dict[str, list[Sample]] = defaultdict(list)
@@ -233,9 +233,18 @@ def choose(
         invented = [invent(spec) for spec in specs]
         samples = [sample for sample in invented if sample is not None]
     for sample in samples:
-        if sample.tool in names and sample.server in (None, server):
-            chosen[sample.tool].append(sample)
+        if sample.server in (None, server):
+            tool = _own_name(sample.tool, names)
+            if tool is not None:
+                chosen[tool].append(msgspec.structs.replace(sample, tool=tool))
     return dict(chosen)
+
+
+def _own_name(called: str, names: Collection[str]) -> str | None:
+    """The server's name of a tool; trajectories have the agent's, which may have a prefix."""
+    if called in names:
+        return called
+    return max((name for name in names if called.endswith(f"_{name}")), key=len, default=None)
 
 
 def machine() -> str:

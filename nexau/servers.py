@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from nexau.actors import (
 from nexau.boundary import describe
 from nexau.definition import Server, StdioServer, Supervision
 from nexau.group import Group
-from nexau.sessions import Link, McpTool, Session, SessionActor, Target
+from nexau.latency import Replay, replays_of
+from nexau.sessions import Link, Session, SessionActor, Target, answering
 from nexau.targets import locate
 from nexau.transports.http import HttpClient
 from nexau.transports.log import get_logger
@@ -90,6 +92,7 @@ class ServerPool:
         self._servers: Servers
         self._supervisor: SupervisorRef | None = None
         self._target: Target | None = None
+        self._replays: Callable[[], Replay | None] = lambda: None
         self._shared: Session | None = None
         self._idle: deque[tuple[Session, ActorRef]] = deque()
         self._held: dict[Session, ActorRef] = {}
@@ -102,8 +105,10 @@ class ServerPool:
     async def open(self, servers: Servers) -> None:
         """Starts the server and its first session, and lists its tools.
 
-        Raises `ToolsUnavailable`, with the end of the server's stderr.
+        Raises `ToolsUnavailable`, with the end of the server's stderr, and `DefinitionError` for
+        what it is said to replay.
         """
+        self._replays = replays_of(self.config, self._base)
         self._servers = servers
         self._supervisor = servers.add(self)
         self._target, process = locate(self.name, self.config, self._base)
@@ -258,12 +263,13 @@ class ServerPool:
         if link.connection is None:
             await ref.stop()
             raise ToolsUnavailable(link.failed or f"server {self.name!r} did not start")
+        replay = self._replays()
         callers = self._servers.add_pool(
             f"{self._supervisor.name}.{name}",
-            lambda: McpTool(link, config.timeout),
+            answering(link, config.timeout, replay),
             CALLS_PER_SESSION,
         )
-        return Session(link, callers), ref
+        return Session(link, callers, replays=replay is not None), ref
 
     async def _end(self, session: Session, ref: ActorRef) -> None:
         await session.callers.stop()

@@ -1,6 +1,6 @@
 """Sessions of MCP servers as actors: held, restarted, shared, or taken in turns by rollouts."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import anyio
 from msgspec import Struct
@@ -184,6 +184,13 @@ class ReplayTool(McpTool):
             text = f"{call.name} did not answer within {limit:g} s"
             return failure(call.id, "timeout", text)
         return result
+
+
+def answering(link: Link, timeout: float, replay: Replay | None) -> Callable[[], McpTool]:
+    """Makes the actors that answer calls over `link`."""
+    if replay is None:
+        return lambda: McpTool(link, timeout)
+    return lambda: ReplayTool(link, timeout, replay)
 
 
 class Session:

@@ -1,4 +1,4 @@
-"""`HttpClient` over aiohttp, for asyncio."""
+"""`HttpClient` over aiohttp, for what asyncio's own (`_http_asyncio`) leaves to it: proxies."""
 
 import io
 import os

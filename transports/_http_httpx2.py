@@ -20,6 +20,7 @@ import httpx2
 from nexau.transports._http_network import Network
 from nexau.transports._http_target import (
     CONNECT_TIMEOUT,
+    DEFAULT_HEADERS,
     KEEPALIVE,
     MAX_REDIRECTS,
     Target,
@@ -42,7 +43,6 @@ _ERRORS = (
 )
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_DEFAULT_HEADERS = {"accept": "*/*", "accept-encoding": "gzip, deflate"}
 _NEVER: AbstractContextManager[object] = nullcontext()
 _TIMEOUTS = {"timeout": {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None}}
 
@@ -126,7 +126,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 def _raw_headers(exchange: "_Exchange", target: Target, host: bytes) -> list[tuple[bytes, bytes]]:
-    headers = {**_DEFAULT_HEADERS}
+    headers = dict(DEFAULT_HEADERS)
     if target.authorization is not None:
         headers["authorization"] = target.authorization
     headers |= {name.lower(): value for name, value in exchange.headers.items()}

@@ -14,6 +14,11 @@ CONNECT_TIMEOUT = 30.0
 KEEPALIVE = 15.0
 """Seconds that an idle connection is kept."""
 MAX_REDIRECTS = 5
+DEFAULT_HEADERS = (
+    ("accept", "*/*"),
+    ("accept-encoding", "gzip, deflate"),
+    ("user-agent", "nexau"),
+)
 
 _KNOWN_TARGETS = 1024
 

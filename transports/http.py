@@ -1,4 +1,4 @@
-"""The one HTTP seam: requests over aiohttp on asyncio, over httpx2 elsewhere.
+"""The one HTTP seam: requests over connections of our own on asyncio, over httpx2 elsewhere.
 
     async with open_http() as http:
         async with http.request("POST", url, headers=headers, body=body, timeout=30) as response:
@@ -85,8 +85,8 @@ def open_http(*, limit: int = 0) -> AbstractAsyncContextManager[HttpClient]:
     At most `limit` connections are open at once, requests beyond it wait their turn; 0 sets no
     bound, so that a pool is as large as the number of requests in flight.
     """
-    library = "aiohttp" if sniffio.current_async_library() == "asyncio" else "httpx2"
-    # Either library takes a tenth of a second or more to import: only the one in use is loaded.
+    library = "asyncio" if sniffio.current_async_library() == "asyncio" else "httpx2"
+    # Libraries take a tenth of a second or more to import: only the one in use is loaded.
     implementation = importlib.import_module(f"nexau.transports._http_{library}")
     return cast("AbstractAsyncContextManager[HttpClient]", implementation.open_client(limit))
 

@@ -11,8 +11,7 @@ from mcp.shared.inbound import (
     mcp_param_headers,
     x_mcp_header_map,
 )
-from mcp_types import PaginatedRequestParams
-from mcp_types import Tool as WireTool
+from mcp_types import PaginatedRequestParams, Tool as WireTool
 
 from nexau.transports.protocol import ToolSpec
 from nexau.transports.toolcall import OutputSchema, Template

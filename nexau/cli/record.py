@@ -103,7 +103,9 @@ def record(
     command = ctx.meta.get("command")
     found = tuple(_found(list(servers or ()), command, timeout))
     plan = recording.Plan(n, _levels(in_flight), timeout or 60.0)
-    source = Path(calls).name if calls else "made up from schemas"
+    source = "made up from schemas"
+    if calls is not None:
+        source = "stdin" if calls == "-" else Path(calls).name
     request = Request(found, _samples(calls), source, plan, out, note)
     start(partial(_record, request), backend=backend, log_level=log_level)
 
@@ -119,6 +121,9 @@ def compare(
     in_flight: Annotated[
         int, typer.Option(min=1, help="Of trajectories: about how many calls were under way.")
     ] = 1,
+    tool: Annotated[
+        str | None, typer.Option(help="Take all calls of trajectories for this tool's.")
+    ] = None,
     within: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="D", help="Fail where some d is above.")
     ] = None,
@@ -129,7 +134,7 @@ def compare(
         if Path(other).suffix in {".yaml", ".yml", ".json"}:
             made = compare_profiles(recorded, read_profile(Path(other)))
         else:
-            made = compare_latencies(recorded, _latencies(other), in_flight)
+            made = compare_latencies(recorded, _latencies(other), in_flight, tool)
     except nexau.DefinitionError as error:
         stop(str(error))
     if not made:

@@ -6,8 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from nexau.transports.protocol import Content
-from nexau.transports.protocol import Text as TextPart
+from nexau.transports.protocol import Content, Text as TextPart
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ import typer
 
 from nexau.cli.rows import show
 
-PARTS = ("nexau", "mcp", "anyio", "trio", "uvloop", "msgspec", "aiohttp", "typer")
+PARTS = ("nexau", "mcp", "anyio", "trio", "uvloop", "msgspec", "httptools", "httpx2", "typer")
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 

@@ -48,12 +48,13 @@ FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "other"
 
 
 class TokenData(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Token-level data for RL, where the endpoint gives it."""
+    """Token-level data for RL, where the endpoint gives it. What it does not give is empty."""
 
     prompt_ids: tuple[int, ...] = ()
     response_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    """Natural logarithms, one for each of `response_ids`."""
+    """Natural logarithms, one for each token of the response: as many as `response_ids`, where
+    both are given. An endpoint may give either without the other."""
 
 
 class Turn(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -103,7 +103,14 @@ class Pace:
             self._tokens.put_back(tokens - used)
 
     def failed(
-        self, tokens: float, now: float, *, sent: float, status: int | None, outright: bool
+        self,
+        tokens: float,
+        now: float,
+        *,
+        sent: float,
+        status: int | None,
+        outright: bool = False,
+        blamed: bool = True,
     ) -> None:
         """An attempt without a turn. `tokens` is what was reserved for it.
 
@@ -114,7 +121,9 @@ class Pace:
         self.refusals += status == 429
         if self._tokens is not None:
             self._tokens.put_back(tokens)
-        if status is None or status == 200 or status >= 500 or outright:
+        if not blamed:
+            return
+        if status is None or status == 200 or status >= 500:
             self.health.failed(now, sent=sent, outright=outright)
         elif status != 429:
             self.health.succeeded()

@@ -175,6 +175,7 @@ class OpenAIChat:
         pace, now, timeout = endpoint.pace, anyio.current_time(), self._config.timeout
         if deadline is not None:
             if now >= deadline:
+                pace.put_back(tokens)
                 raise ModelError("the deadline has passed before the model answered")
             timeout = min(timeout, deadline - now)
         pace.sent()
@@ -185,9 +186,12 @@ class OpenAIChat:
         if isinstance(outcome, Turn):
             pace.answered(tokens, outcome.usage)
         else:
+            ended = anyio.current_time()
+            # An attempt that had no more time than the rollout had left blames nobody.
+            blamed = timeout == self._config.timeout or ended - now < timeout
             pace.failed(
-                tokens, anyio.current_time(),
-                sent=now, status=outcome.status, outright=outcome.outright,
+                tokens, ended,
+                sent=now, status=outcome.status, outright=outcome.outright, blamed=blamed,
             )  # fmt: skip
         return outcome
 

@@ -234,11 +234,21 @@ def _tokens(answer: WireAnswer, choice: WireChoice) -> TokenData | None:
             tuple(prompt), tuple(pair[1] for pair in pairs), tuple(pair[0] for pair in pairs)
         )
     listed = (choice.logprobs.content if choice.logprobs is not None else None) or ()
-    ids = choice.token_ids or [
-        int(item.token[len(_ID_TOKEN) :])
-        for item in listed
-        if item.token.startswith(_ID_TOKEN) and item.token[len(_ID_TOKEN) :].isdecimal()
-    ]
+    ids = choice.token_ids or _written_ids(listed)
     if not (prompt or ids or listed):
         return None
-    return TokenData(tuple(prompt), tuple(ids), tuple(item.logprob for item in listed))
+    # Pairs of different lengths cannot be told apart: an id with another token's logprob would be
+    # worse than none.
+    paired = listed if not ids or len(ids) == len(listed) else ()
+    return TokenData(tuple(prompt), tuple(ids), tuple(item.logprob for item in paired))
+
+
+def _written_ids(listed: Sequence[WireLogprob]) -> list[int]:
+    """Of tokens that are written as ids; empty unless all of them are."""
+    ids: list[int] = []
+    for item in listed:
+        number = item.token.removeprefix(_ID_TOKEN)
+        if number == item.token or not (number.isascii() and number.isdecimal()):
+            return []
+        ids.append(int(number))
+    return ids

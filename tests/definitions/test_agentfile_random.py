@@ -8,8 +8,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from nexau.agentfile import check_agent, load_agent
 from nexau.agentfile_structs import AgentFile, McpEntry, PythonEntry

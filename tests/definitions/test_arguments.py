@@ -5,8 +5,7 @@ from collections import OrderedDict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nexau.arguments import ArgumentValidator, validate, validator
 from nexau.definition import DefinitionError

@@ -1,8 +1,7 @@
 """The three forms of docstring, and text that is none of them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nexau.docstrings import parse_docstring
 

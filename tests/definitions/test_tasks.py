@@ -11,8 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nexau.definition import DefinitionError, Task
 from nexau.tasklines import MAX_LINE, TaskLines

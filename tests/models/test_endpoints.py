@@ -49,7 +49,11 @@ class Served:
         host = url.split("/")[2]
         self.sent.append((anyio.current_time() - self.started, host))
         await anyio.sleep(0.1)
-        answer = self.hosts[host](anyio.current_time() - self.started)
+        answer: Any = self.hosts[host](anyio.current_time() - self.started)
+        if answer == "hang":
+            assert timeout is not None
+            await anyio.sleep(timeout)
+            raise HttpError("timeout", "timed out", url)
         if answer == "connect":
             raise HttpError("connect", "refused", url)
         status, given = answer if isinstance(answer, tuple) else (answer, {})
@@ -123,14 +127,14 @@ def test_a_short_hold_is_waited_for(held: float, deadline: float | None, stays: 
 
 
 @pytest.mark.parametrize(
-    ("status", "outright", "state"),
-    [(500, False, "unhealthy"), (200, False, "unhealthy"), (None, False, "unhealthy"),
-     (429, False, "healthy"), (400, False, "healthy"), (409, False, "healthy")],
+    ("status", "state"),
+    [(500, "unhealthy"), (200, "unhealthy"), (None, "unhealthy"),
+     (429, "healthy"), (400, "healthy"), (409, "healthy")],
 )  # fmt: skip
-def test_what_speaks_of_health(status: int | None, outright: bool, state: str) -> None:
+def test_what_speaks_of_health(status: int | None, state: str) -> None:
     pace = Pace()
     for _ in range(9):
-        pace.failed(0.0, 1.0, sent=1.0, status=status, outright=outright)
+        pace.failed(0.0, 1.0, sent=1.0, status=status)
     assert pace.health.state == state
     assert (pace.failures, pace.refusals) == (9, 9 if status == 429 else 0)
 
@@ -146,7 +150,7 @@ def test_tokens_are_settled_by_what_was_used() -> None:
     pace.answered(50, Usage(200, 50))
     assert pace.wait(0.0, 50) == 2.5
     pace.reserve(10.0, 100)
-    pace.failed(100, 10.0, sent=10.0, status=503, outright=False)
+    pace.failed(100, 10.0, sent=10.0, status=503)
     assert pace.wait(10.0, 100) == 0
 
 
@@ -261,6 +265,24 @@ async def test_a_dead_endpoint_alone_gets_no_more_than_it_had(played_http: Any) 
             group.start_soon(one, seed)
     assert len(turns) == 1000
     assert sum(at < 4 for at in http.at("a")) < 1000 + 20, "retries are probes only"
+
+
+@VIRTUAL
+@pytest.mark.parametrize(("deadline", "health"), [(5.0, "healthy"), (60.0, "unhealthy")])
+async def test_a_deadline_is_not_the_endpoints_fault(
+    played_http: Any, deadline: float, health: str
+) -> None:
+    chat = model(serve(played_http, a=lambda _: "hang"), "a", timeout=10, retries=0)
+
+    async def one(seed: int) -> None:
+        with pytest.raises(ModelError, match="timed out"):
+            await chat.turn(ask(seed, deadline=anyio.current_time() + deadline))
+
+    async with anyio.create_task_group() as group:
+        for seed in range(20):
+            group.start_soon(one, seed)
+    (statistics,) = chat.statistics().endpoints
+    assert (statistics.failures, statistics.health) == (20, health)
 
 
 @VIRTUAL

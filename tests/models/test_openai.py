@@ -12,6 +12,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
+from nexau import Agent, open_runtime
 from nexau.definition import OpenAIModel, Price
 from nexau.models.base import (
     AssistantMessage,
@@ -192,6 +193,19 @@ async def test_token_data(fake_model: str, stream: bool) -> None:
         assert (await model.turn(ask())).tokens is not None
     async with chat(fake_model, stream=stream) as model:
         assert (await model.turn(ask())).tokens is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_token_data_is_stored_a_step(fake_model: str, stream: bool) -> None:
+    body = {"logprobs": True, "return_token_ids": True}
+    agent = Agent("a", OpenAIModel("fake", fake_model, None, extra_body=body, stream=stream))
+    async with open_runtime() as runtime:
+        trajectory = await runtime.run(agent, '<plan>{"turns": [], "answer": "a b c d e"}</plan>')
+    (step,) = trajectory.steps
+    assert step.tokens is not None
+    count = step.usage.output_tokens
+    assert len(step.tokens.response_ids) == len(step.tokens.logprobs) == count > 1
+    assert len(step.tokens.prompt_ids) == step.usage.input_tokens
 
 
 async def test_an_endpoint_that_echoes_the_key(

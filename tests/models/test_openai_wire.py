@@ -5,8 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nexau.definition import Price
 from nexau.models.base import TokenData, Turn
@@ -159,6 +158,22 @@ def test_usage(usage: Any, expected: Usage) -> None:
             {"choices": [{"message": {}, "meta_info": {
                 "output_token_logprobs": [[-1.0, 3, "a"], [-2.0, 4, None]]}}]},
             TokenData((), (3, 4), (-1.0, -2.0)),
+        ),
+        (  # OpenAI: no ids
+            {"choices": [{"message": {}, "logprobs": {
+                "content": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}]}}]},
+            TokenData((), (), (-1.0, -2.0)),
+        ),
+        (  # ids of some tokens belong to nobody knows which
+            {"choices": [{"message": {}, "logprobs": {
+                "content": [{"token": "token_id:7", "logprob": -1.0},
+                            {"token": "token_id:x", "logprob": -2.0}]}}]},
+            TokenData((), (), (-1.0, -2.0)),
+        ),
+        (  # an id more than there are logprobs
+            {"choices": [{"message": {}, "token_ids": [3, 4],
+                          "logprobs": {"content": [{"token": "a", "logprob": -1.0}]}}]},
+            TokenData((), (3, 4), ()),
         ),
         ({"choices": [{"message": {}, "logprobs": None}]}, None),
     ],

@@ -1,8 +1,7 @@
 """When an endpoint may be asked, by tables: the clock is an argument."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nexau.models.pacing import (
     COOLDOWN,

@@ -1,7 +1,6 @@
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from nexau.budget import Budget, LimitReached, Reservation
 from nexau.definition import Price

@@ -97,16 +97,17 @@ def test_replay_is_near_the_record(lanes: int | None) -> None:
         recorded = profile(*await measure(real, samples, plan))
         (tool,) = recorded.tools
         assert tool.serializes == pytest.approx(0.0 if lanes is None else 1.0, abs=0.1)
+        fast, replay, group = FakeConnection(), Replay(recorded), Group()
+        link = linked(fast)
+        again = recorded
         async with open_system("test") as system:
-            group = Group()
             system.spawn(lambda: group, name="group")
-            fast, replay = FakeConnection(), Replay(recorded)
-            link = linked(fast)
             pool = group.add_pool("calls", lambda: ReplayTool(link, 600.0, replay))
             again = profile(
                 *await measure(Replayed(Session(link, pool, replays=True)), samples, plan)
             )
             assert replay.in_flight == 0
+        assert again is not recorded
         rows = compare_profiles(recorded, again)
         assert [row.in_flight for row in rows] == [1, 4, 16]
         for row in rows:

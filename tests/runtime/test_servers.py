@@ -8,8 +8,15 @@ import psutil
 import pytest
 
 import nexau
-from nexau.definition import Agent, HttpServer, McpTools, Pool, StdioServer, Supervision
-from nexau.definition import Backoff as RestartBackoff
+from nexau.definition import (
+    Agent,
+    Backoff as RestartBackoff,
+    HttpServer,
+    McpTools,
+    Pool,
+    StdioServer,
+    Supervision,
+)
 from nexau.models.base import ModelRequest, ToolMessage, Turn
 from nexau.servers import ToolsUnavailable
 from nexau.testing import FunctionPolicy, calls, turns

@@ -7,8 +7,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from mcp.shared.exceptions import MCPError
 from trio.testing import MockClock
 

@@ -16,8 +16,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nexau.transports import output as output_module
 from nexau.transports.lines import LineWriter, open_lines

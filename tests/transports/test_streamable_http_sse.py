@@ -1,8 +1,7 @@
 """Server-sent events, cut into pieces in every way."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nexau.transports.sse import Event, EventParser, TooLong
 
