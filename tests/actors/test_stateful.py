@@ -5,8 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from trio.testing import MockClock
 
 from nexau.actors import ChildSpec, MailboxFull, SupervisorSpec, open_system
