@@ -5,6 +5,8 @@ PYTHON ?=
 VENV := .venv
 COUNT ?= 300
 SEED ?= 1
+SEEDS ?= 1000000
+SECONDS ?= 60
 CONCURRENCY ?= 64
 AGENT ?= examples/desk/agent.http.yaml
 TASKS := .cache/desk-$(COUNT)-$(SEED).jsonl
@@ -13,12 +15,13 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint .mypy-examples format lock servers clean
+.PHONY: help demo test test-slow simulate lint .mypy-examples format lock servers clean
 
 help:
 	@echo "make demo     300 rollouts of a delegating agent on a real MCP server; JSON lines on stdout"
 	@echo "make test     the whole test suite"
 	@echo "make test-slow  what takes longer: packaging, MCP conformance, 1,024 rollouts without a leak"
+	@echo "make simulate   random programs of actors for SECONDS=60, checked against the contract"
 	@echo "make lint     ruff, mypy, pyright, import-linter"
 	@echo "make format   ruff format, ruff check --fix"
 	@echo "make servers  install the outside MCP servers of examples/servers"
@@ -36,6 +39,10 @@ test: $(VENV)/dev
 
 test-slow: $(VENV)/dev
 	@$(VENV)/bin/python -m pytest -m slow $(ARGS)
+
+# As long as it is told to: SECONDS of it, or SEEDS seeds, whichever ends first.
+simulate: $(VENV)/dev
+	@$(VENV)/bin/python -m nexau.actors.simulate --seeds $(SEEDS) --seconds $(SECONDS)
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check

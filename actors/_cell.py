@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from nexau.actors._envelopes import START, Ask, Failure, Unattended
 from nexau.actors._family import Extra
-from nexau.actors._scheduler import (
-    DEAD,
-    HELD,
-    RUNNING,
-    START,
-    STOPPING,
-    Ask,
-    Failure,
-    Unattended,
-    Worker,
-)
+from nexau.actors._scheduler import DEAD, HELD, RUNNING, STOPPING, Worker
 from nexau.actors.errors import ActorStopped
 from nexau.actors.signals import Down
 
@@ -165,4 +156,7 @@ def report(cell: "ActorRef", error: BaseException) -> None:
     also = f" (and {kind.suppressed} more of {kind.name})" if kind.suppressed else ""
     kind.logged = now
     kind.suppressed = 0
-    logger.error("%s crashed%s", cell.path, also, exc_info=error)
+    if isinstance(error, cell._actor.expected):
+        logger.warning("%s crashed%s: %s", cell.path, also, error)
+    else:
+        logger.error("%s crashed%s", cell.path, also, exc_info=error)

@@ -15,28 +15,24 @@ from nexau.actors._bonds import cut_links, tell_watchers, unlink
 from nexau.actors._cell import (
     came_up,
     change,
-    deadline,
     extra_of,
     gone,
     hold,
     is_up,
-    logger,
     refuse_mail,
     report,
     trivial,
 )
+from nexau.actors._envelopes import START
 from nexau.actors._family import Extra
-from nexau.actors._scheduler import DEAD, HELD, IDLE, START, STOPPING
+from nexau.actors._instance import handler_over, run_stopped, tasks_over
+from nexau.actors._scheduler import DEAD, HELD, IDLE, STOPPING
 from nexau.actors.errors import SupervisorFailed
 from nexau.actors.specs import SHUTDOWN
 from nexau.actors.supervision import Delay, add_restart, affected, restarts
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
-
-PATIENCE = 0.05
-"""Seconds after which a handler that does not heed its cancellation is cancelled again."""
-
 
 # -- failing
 
@@ -149,11 +145,7 @@ async def dismantle(cell: "ActorRef", extra: Extra) -> None:
     shutdown = cell._policy.shutdown
     await handler_over(cell, extra, shutdown)
     await children_over(cell, extra)
-    if extra.tasks:
-        for task in list(extra.tasks):
-            task.scope.cancel()
-        for task in list(extra.tasks):
-            await task.done
+    await tasks_over(extra)
     mail = cell._mail
     pending = bool(mail) and mail[0] is START  # type: ignore[index]
     if pending:
@@ -162,24 +154,6 @@ async def dismantle(cell: "ActorRef", extra: Extra) -> None:
             cell._mail = None
     elif cell._kind.has_stopped:
         await run_stopped(cell, SHUTDOWN if shutdown is None and extra.killed else shutdown)
-
-
-async def handler_over(cell: "ActorRef", extra: Extra, shutdown: float | None) -> None:
-    """Let the current message end, for `shutdown` seconds if this is a stop; then cancel it."""
-    future = cell._system._backend.future
-    if extra.busy and not extra.killed and cell._state == STOPPING:
-        extra.idle = future()
-        with anyio.CancelScope(deadline=deadline(shutdown)) as extra.hurry:
-            await extra.idle
-        extra.hurry = None
-    patience = PATIENCE
-    while extra.busy:
-        cell._interrupt()
-        extra.idle = future()
-        with anyio.move_on_after(patience):
-            await extra.idle
-        patience = min(2 * patience, 1.0)
-    extra.idle = None
 
 
 async def children_over(cell: "ActorRef", extra: Extra) -> None:
@@ -194,17 +168,6 @@ async def children_over(cell: "ActorRef", extra: Extra) -> None:
                 await gone(child)
         for child in last_first:
             await gone(child)
-
-
-async def run_stopped(cell: "ActorRef", seconds: float | None) -> None:
-    with anyio.CancelScope(deadline=deadline(seconds)) as scope:
-        try:
-            await cell._actor.stopped()
-        except Exception as error:  # noqa: BLE001 - the boundary: a hook's fault ends the hook
-            report(cell, error)
-            cell._system._emit("failed", cell, error)
-    if scope.cancelled_caught:
-        logger.warning("%s: stopped() was cut short after %s s", cell.path, seconds)
 
 
 # -- starting again

@@ -10,16 +10,16 @@ too: a handler's first step then runs outside its task, which breaks cancel scop
 that suspends costs four times as much.)
 """
 
-import weakref
 from collections import deque
-from contextvars import Context, ContextVar, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
-from msgspec import Struct
 
 from nexau.actors._backend import Backend, Future
+from nexau.actors._envelopes import START, Ask
+from nexau.actors._executor import SLICE, Executor, current_executor
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
@@ -29,80 +29,10 @@ STATES = ("idle", "ready", "running", "held", "stopping", "dead")
 
 TURN = 32
 """Messages of one actor before the next actor's turn."""
-SLICE = 0.001
-"""Seconds for which the leader, or a row of inline asks, holds the loop."""
-HOT = 256
-"""Messages of a class that suspended which go to workers before it is tried again."""
 SPARE = 256
 """Parked workers that are kept; beyond that they end."""
 LOOK = 16
 """Messages between two looks of the leader at the clock."""
-FUEL = 32
-"""Inline asks of one task between two looks at the clock."""
-
-
-class Ask(Struct, eq=False):
-    """A message whose sender waits.
-
-    Known to the cycle collector, unlike most small Structs here: an error's traceback holds frames
-    that hold this, whose reply may hold the error.
-    """
-
-    message: Any
-    reply: Future
-
-
-class Unattended:
-    """Base of replies that nobody waits for, so that errors and losses are noted as a tell's."""
-
-    __slots__ = ()
-
-
-class Failure(Struct, eq=False):
-    """An error on its way to an asker."""
-
-    error: BaseException
-
-
-class _Start:
-    """First in the mailbox of an actor that has a `started` hook to run."""
-
-
-START = _Start()
-
-
-class Executor:
-    """What the kernel knows of a task that runs handlers: a worker, or any task that asks."""
-
-    __slots__ = ("clean", "depth", "fuel", "key", "stamp", "task", "waiting")
-
-    def __init__(self, task: Any) -> None:
-        self.key = id(task)
-        self.task = weakref.ref(task)
-        self.clean: Context | None = None
-        """Its context with nothing changed; None if handlers must not see it."""
-        self.depth = 0
-        """Handlers on its stack."""
-        self.fuel = FUEL
-        self.stamp = 0.0
-        self.waiting: ActorRef | None = None
-        """The actor whose answer, or room, it waits for."""
-
-
-current_executor: ContextVar[Executor | None] = ContextVar("nexau_actors_executor", default=None)
-
-
-def adopt(task: Any, base: Context) -> Executor:
-    """A record for a task that is new to the kernel, kept in its context."""
-    here = copy_context()
-    same = all(
-        var is current_executor or base.get(var, base) is value for var, value in here.items()
-    ) and all(var in here for var in base)
-    executor = Executor(task)
-    current_executor.set(executor)
-    if same:
-        executor.clean = copy_context()
-    return executor
 
 
 class Worker(Executor):
@@ -353,56 +283,3 @@ class Scheduler:
         for worker in asleep:
             if worker.parked is not None:
                 worker.parked.set_result(False)
-
-
-class Kind:
-    """What the kernel learned about a class of actors."""
-
-    __slots__ = (
-        "barred",
-        "has_started",
-        "has_stopped",
-        "hot",
-        "inline",
-        "logged",
-        "name",
-        "refuses",
-        "scheduler",
-        "sticky",
-        "suppressed",
-        "tasks",
-        "tasks_key",
-    )  # fmt: skip
-
-    def __init__(self, cls: Any, base: Any, scheduler: Scheduler) -> None:
-        self.scheduler = scheduler
-        self.tasks = scheduler.backend.tasks
-        self.tasks_key = scheduler.backend.tasks_key
-        inline_scopes = scheduler.backend.inline_scopes
-        self.name = cls.__name__
-        self.has_started = cls.started is not base.started
-        self.has_stopped = cls.stopped is not base.stopped
-        self.refuses: tuple[type[BaseException], ...] = tuple(cls.refuses)
-        self.sticky = not inline_scopes
-        # Where a suspended inline handler cannot always be interrupted, its class has to show
-        # first, in a worker, that it does not suspend.
-        self.inline = inline_scopes
-        self.barred = False
-        self.hot = 0
-        self.logged = float("-inf")
-        self.suppressed = 0
-
-    def suspended(self) -> None:
-        self.hot = HOT
-        if self.sticky:
-            self.inline = False
-            self.barred = True
-
-    def kept_going(self) -> None:
-        """A turn passed in the leader's hands without a suspension."""
-        self.inline = not self.barred
-
-    def spoiled(self) -> None:
-        """A handler left its task's context variables changed."""
-        self.inline = False
-        self.barred = True

@@ -39,6 +39,8 @@ class Actor:
     """How children from `context.spawn` are supervised; its `children` are not looked at."""
     refuses: ClassVar[tuple[type[Exception], ...]] = ()
     """Errors that are replies when `receive` raises them, and no crashes."""
+    expected: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Crashes whose text says all: logged in one line, without a traceback."""
 
     async def started(self) -> None:
         """Runs before the first message. An exception is a crash."""

@@ -14,53 +14,22 @@ from msgspec import Struct
 
 from nexau.actors import _lifecycle as lifecycle
 from nexau.actors._cell import came_up, gone, ready, reject, stopped_error
+from nexau.actors._envelopes import Ask, Failure, Waiting
+from nexau.actors._executor import FUEL, SLICE, Executor, adopt, current_executor
 from nexau.actors._family import Extra, Family
-from nexau.actors._scheduler import (
-    FUEL,
-    HELD,
-    IDLE,
-    READY,
-    RUNNING,
-    SLICE,
-    START,
-    STATES,
-    STOPPING,
-    Ask,
-    Executor,
-    Failure,
-    Kind,
-    Unattended,
-    Worker,
-    adopt,
-    current_executor,
-)
-from nexau.actors.errors import (
-    ActorError,
-    ActorStopped,
-    AskTimeout,
-    Deadlock,
-    Interrupt,
-    Killed,
-    MailboxFull,
-    Refused,
-    StrayCancellation,
-)
+from nexau.actors._kind import Kind
+from nexau.actors._outcome import inline_failed, worker_failed
+from nexau.actors._room import abandon, admit, line, wait_for_room
+from nexau.actors._scheduler import IDLE, READY, RUNNING, STATES, STOPPING, Worker
+from nexau.actors.errors import ActorError, AskTimeout, Deadlock, Killed, MailboxFull
 from nexau.actors.specs import Policy
 
 if TYPE_CHECKING:
-    from nexau.actors._backend import Future
     from nexau.actors.actor import Actor
     from nexau.actors.system import ActorSystem
 
 DEPTH = 32
 """Handlers that may stand on one task's stack; a longer chain goes on in another task."""
-
-
-class Waiting(Struct, eq=False):
-    """A message that waits for room. `room` is None for an ask, whose reply says it all."""
-
-    item: Any
-    room: "Future | None"
 
 
 class ActorStatistics(Struct, frozen=True):
@@ -168,7 +137,7 @@ class ActorRef:
         elif len(mail) < self._policy.mailbox:
             mail.append(message)
         else:
-            await self._wait_for_room(message)
+            await wait_for_room(self, message)
 
     def tell_from_thread(self, message: Any) -> None:
         """Send from any thread. Beyond the mailbox's bound it becomes a dead letter."""
@@ -194,48 +163,6 @@ class ActorRef:
                     scheduler.promote()
         else:
             reject(self, item)
-
-    async def _wait_for_room(self, message: Any) -> None:
-        room = self._system._backend.future()
-        waiting = Waiting(message, room)
-        waiters = self._queue_up(waiting)
-        executor = self._executor()
-        self._check_circle(executor)
-        executor.waiting = self
-        waiters.append(waiting)
-        try:
-            await room
-        except BaseException:
-            if waiting in waiters:
-                waiters.remove(waiting)
-            raise
-        finally:
-            executor.waiting = None
-
-    def _queue_up(self, _waiting: Waiting) -> "deque[Waiting]":
-        if self._waiters is None:
-            self._waiters = deque()
-        return self._waiters
-
-    def _admit(self) -> None:
-        """Give freed room to those who wait, first come first served. The message moves on its
-        sender's behalf, so nobody can take the room before the sender wakes."""
-        waiters = self._waiters
-        mail = self._mail
-        bound = self._policy.mailbox
-        while waiters and (mail is None or len(mail) < bound):
-            waiting = waiters.popleft()
-            if waiting.room is None:
-                if waiting.item.reply.done():
-                    continue
-            elif waiting.room.done():
-                continue
-            else:
-                waiting.room.set_result(None)
-            self._post(waiting.item)
-            mail = self._mail
-        if not waiters:
-            self._waiters = None
 
     # -- asking
 
@@ -267,7 +194,7 @@ class ActorRef:
             answer = await self._actor.receive(message)
         except BaseException as error:
             executor.depth -= 1
-            failure = self._inline_failed(executor, error)
+            failure = inline_failed(self, executor, error)
             if failure is error:
                 raise
             raise failure from error
@@ -292,31 +219,6 @@ class ActorRef:
         if tick() - executor.stamp > SLICE:
             await anyio.lowlevel.checkpoint()
             executor.stamp = tick()
-
-    def _inline_failed(self, executor: Executor, error: BaseException) -> BaseException:
-        """Settle the actor after its handler raised in its asker's task; what to raise there."""
-        self._handled += 1
-        extra = self._extra
-        backend = self._system._backend
-        if extra is not None and extra.token is not None:
-            token, extra.token = extra.token, None
-            besides = backend.absorb(executor.task(), token)
-            self._leave()
-            return error if besides else ActorStopped(self.path, extra.reason)
-        if isinstance(error, (backend.cancelled, Interrupt)):
-            if backend.is_cancelled(executor.task()):
-                self._leave()
-                return error
-            stray = StrayCancellation(f"{self.path} let a cancellation out")
-            stray.__cause__ = error
-            error = stray
-        if isinstance(error, Refused):
-            self._leave()
-            return error.error
-        if isinstance(error, Exception) and not isinstance(error, self._kind.refuses):
-            lifecycle.fail(self, error, leaving=True)
-        self._leave()
-        return error
 
     def _leave(self) -> None:
         """The handler in the asker's task is over: what is next for the actor?"""
@@ -362,38 +264,20 @@ class ActorRef:
         mail = self._mail
         if mail is not None and len(mail) >= self._policy.mailbox:
             waiting = Waiting(item, None)
-            self._queue_up(waiting).append(waiting)
+            line(self).append(waiting)
         else:
             self._post(item)
         executor.waiting = self
         try:
             answer = await item.reply
         except BaseException:
-            self._abandon(item)
+            abandon(self, item)
             raise
         finally:
             executor.waiting = None
         if type(answer) is Failure:
             raise answer.error
         return answer
-
-    def _abandon(self, item: Ask) -> None:
-        """The asker has gone: take its message back, or cancel the work on it."""
-        by = self._by
-        if self._state == RUNNING and isinstance(by, Worker) and by.ask is item:
-            by.strike()
-            return
-        mail = self._mail
-        if mail is not None and item in mail:
-            mail.remove(item)
-            # A READY actor stays in the queue, which finds its mailbox empty.
-            if not mail and self._state in (IDLE, HELD):
-                self._mail = None
-            if self._waiters is not None:
-                self._admit()
-        elif self._waiters is not None:
-            kept = [waiting for waiting in self._waiters if waiting.item is not item]
-            self._waiters = deque(kept) if kept else None
 
     def _check_circle(self, executor: Executor) -> None:
         """Raises `Deadlock` if this actor cannot be free before `executor` is."""
@@ -444,43 +328,10 @@ class ActorRef:
 
     # -- for workers
 
-    def _worker_failed(self, worker: Worker, item: Any, error: BaseException) -> bool:
-        """Attribute what a handler or `started` raised; True if it must rise further."""
-        backend = self._system._backend
-        if isinstance(error, (backend.cancelled, Interrupt)):
-            cancelled = worker.struck
-            if cancelled or backend.is_cancelled(worker.task()):
-                if self._state != RUNNING or not cancelled:
-                    self._answer(item, Failure(stopped_error(self)))
-                return True
-            stray = StrayCancellation(f"{self.path} let a cancellation out")
-            stray.__cause__ = error
-            error = stray
-        refusal = error.error if isinstance(error, Refused) else error
-        if item is not START and isinstance(error, (Refused, *self._kind.refuses)):
-            self._answer(item, Failure(refusal))
-            return False
-        attended = type(item) is Ask and not isinstance(item.reply, Unattended)
-        fault = isinstance(error, Exception)
-        if fault:
-            lifecycle.fail(self, error, leaving=True, told=not attended)
-        if type(item) is Ask and not item.reply.done():
-            item.reply.set_result(Failure(error))
-        return not fault
-
-    def _answer(self, item: Any, failure: Failure) -> None:
-        message = item
-        if type(item) is Ask:
-            if not item.reply.done():
-                item.reply.set_result(failure)
-            if not isinstance(item.reply, Unattended):
-                return
-            message = item.message
-        if item is not START:
-            self._system._dead_letter(message, self, failure.error)
-
-    def _came_up(self) -> None:
-        came_up(self)
+    # Plain functions of the kernel, as methods: the scheduler cannot import what imports it.
+    _worker_failed = worker_failed
+    _came_up = came_up
+    _admit = admit
 
     def _interrupt(self) -> None:
         """Break off the running handler, wherever it runs."""

@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from nexau.actors._backend import Backend, make_backend
 from nexau.actors._cell import gone
+from nexau.actors._envelopes import START
 from nexau.actors._family import Family
+from nexau.actors._kind import Kind
 from nexau.actors._lifecycle import end
-from nexau.actors._scheduler import DEAD, START, STOPPING, Kind, Scheduler
+from nexau.actors._scheduler import DEAD, STOPPING, Scheduler
 from nexau.actors.actor import Actor, Context, Factory
 from nexau.actors.errors import ActorStopped, Killed
 from nexau.actors.pool import Pool, PoolRef

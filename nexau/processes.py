@@ -15,6 +15,8 @@ class ProcessActor(Actor):
     A process that ends crashes the actor, so that its supervisor starts it again.
     """
 
+    expected = (SessionLost,)
+
     def __init__(
         self,
         name: str,

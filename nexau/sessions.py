@@ -72,6 +72,8 @@ class SessionActor(Actor):
     because their state is gone with it.
     """
 
+    expected = (SessionLost,)
+
     def __init__(
         self,
         link: Link,
@@ -110,7 +112,7 @@ class SessionActor(Actor):
         except ConnectionFailed as error:
             if not link.opened or not self.lasting:
                 link.fail(str(error))
-            raise
+            raise SessionLost(str(error)) from None
         finally:
             link.down()
         text = f"server {link.name!r} went away: {reason or 'no reason given'}"

@@ -17,6 +17,7 @@ from nexau.actors import (
     Killed,
     SupervisorFailed,
     SupervisorSpec,
+    open_system,
 )
 from nexau.actors.specs import RestartType, Strategy
 from nexau.actors.supervision import Delay, add_restart, affected, restarts
@@ -470,3 +471,21 @@ async def test_a_crash_that_no_asker_hears_of_is_logged_once_a_second(
     quiet.clear()
     await crash(child)
     assert not quiet.records
+
+
+async def test_an_expected_crash_is_one_line_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Leaver(Actor):
+        expected = (Boom,)
+
+        async def receive(self, message: object) -> None:
+            raise Boom("the server went away")
+
+    async with open_system("s") as system:
+        ref = system.spawn(Leaver, name="leaver")
+        await ref.tell("go")
+        await ref.gone()
+    (record,) = [r for r in caplog.records if r.name == "nexau.actors"]
+    assert record.getMessage() == "/s/leaver crashed: the server went away"
+    assert record.exc_info is None
