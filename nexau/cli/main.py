@@ -18,6 +18,7 @@ class Nexau(LazyGroup):
         "check": ("nexau.cli.check", "Find what is wrong with agent and task files."),
         "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
+        "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
         "bench": ("nexau.cli.bench", "Measure the runtime, one question at a time."),
         "version": ("nexau.cli.version", "Versions of nexau and of what it runs on."),
     }

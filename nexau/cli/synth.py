@@ -1,0 +1,25 @@
+"""`nexau synth`: worlds, agents and tasks from plain-language specifications."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import typer
+
+from nexau.cli.lazy import LazyGroup
+
+
+class Synth(LazyGroup):
+    table: ClassVar[Mapping[str, tuple[str, str]]] = {}
+
+
+app = typer.Typer(
+    cls=Synth,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def synth() -> None:
+    """Make worlds, agents, tasks and training data from plain-language specifications."""

@@ -1,0 +1,1 @@
+"""Agent hierarchies, generated over the tools of worlds and of real servers."""

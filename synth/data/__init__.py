@@ -1,0 +1,1 @@
+"""Training data out of trajectories: checked, curated, exported, measured."""

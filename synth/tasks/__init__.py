@@ -1,0 +1,1 @@
+"""Grounded tasks: executed first, described afterwards."""

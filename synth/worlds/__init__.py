@@ -1,0 +1,1 @@
+"""Worlds: stateful MCP servers made from a specification."""
