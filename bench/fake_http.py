@@ -24,6 +24,7 @@ from bench.fake_completions import (
     turn_of,
     whole,
 )
+from nexau.transports.guard import Guard, Refusal
 
 MAX_BODY = 64 << 20
 _ENDS = b"\r\n\r\n"
@@ -55,14 +56,14 @@ class Bucket:
 class Server:
     """What all connections of one worker share."""
 
-    def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
+    def __init__(self, arguments: argparse.Namespace, seed: int, guard: Guard) -> None:
+        self.guard = guard
         self.options = Options(
             arguments.turns, arguments.calls, arguments.answer, arguments.cached_share
         )
         self.random = random.Random(seed)
         self.latency = _distribution(arguments.latency, self.random)
         self.faults = _fault_rates(arguments.faults)
-        self.key = arguments.key
         self.requests = Bucket(arguments.rpm) if arguments.rpm else None
         self.tokens = Bucket(arguments.tpm) if arguments.tpm else None
         self.attempts: OrderedDict[tuple[str, int], int] = OrderedDict()
@@ -115,6 +116,10 @@ class Connection(asyncio.Protocol):
                 self.refuse(431, "headers are too large")
             return
         head = bytes(self.buffer[:end])
+        refusal = self.server.guard.of_head(head)
+        if refusal is not None:
+            self.turn_away(refusal)
+            return
         lowered = head.lower()
         length = _content_length(lowered)
         if length is None or length > MAX_BODY or b"\r\ntransfer-encoding:" in lowered:
@@ -126,9 +131,9 @@ class Connection(asyncio.Protocol):
         body = bytes(self.buffer[end + 4 : until])
         del self.buffer[:until]
         self.busy = True
-        self.answer(head, lowered, body)
+        self.answer(head, body)
 
-    def answer(self, head: bytes, lowered: bytes, body: bytes) -> None:
+    def answer(self, head: bytes, body: bytes) -> None:
         server = self.server
         server.served += 1
         line = head.split(b"\r\n", 1)[0]
@@ -136,10 +141,6 @@ class Connection(asyncio.Protocol):
             self.send(200, msgspec.json.encode(statistics(server)))
         elif not line.startswith(b"POST /v1/chat/completions"):
             self.send(404, error_body("no such path"))
-        elif (
-            server.key and f"\r\nauthorization: bearer {server.key.lower()}".encode() not in lowered
-        ):
-            self.send(401, error_body("wrong key", "authentication_error"))
         else:
             try:
                 self.complete(read(body), head, len(body))
@@ -226,8 +227,12 @@ class Connection(asyncio.Protocol):
         self.transport.write(_head(status, kind, len(body), more) + body)
         self.next()
 
-    def refuse(self, status: int, message: str) -> None:
-        body = error_body(message)
+    def turn_away(self, refusal: Refusal) -> None:
+        kind = "authentication_error" if refusal.status == 401 else "invalid_request_error"
+        self.refuse(refusal.status, refusal.text, kind)
+
+    def refuse(self, status: int, message: str, kind: str = "invalid_request_error") -> None:
+        body = error_body(message, kind)
         self.transport.write(_head(status, "application/json", len(body)) + body)
         self.transport.close()
 

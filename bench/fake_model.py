@@ -1,4 +1,4 @@
-"""A fake model: an OpenAI-compatible HTTP server of its own process, on loopback only.
+"""A fake model: an OpenAI-compatible HTTP server of its own process, on loopback unless told else.
 
     python -m bench.fake_model --latency lognormal:0.3,0.5 --turns 5 --workers 2
 
@@ -21,6 +21,7 @@ from types import ModuleType
 import msgspec
 
 from bench.fake_http import Connection, Server, statistics
+from nexau.transports.guard import Guard, Unguarded
 
 uvloop: ModuleType | None
 try:
@@ -54,7 +55,8 @@ def _fork(workers: int) -> Worker:
 
 async def serve(listener: socket.socket, arguments: argparse.Namespace, worker: Worker) -> None:
     loop = asyncio.get_running_loop()
-    server = Server(arguments, arguments.seed + worker.number)
+    guard = Guard.listening(arguments.host, token=arguments.key or None)
+    server = Server(arguments, arguments.seed + worker.number, guard)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -84,20 +86,20 @@ def _say(line: Mapping[str, object]) -> None:
     os.write(1, msgspec.json.encode(line) + b"\n")
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(host: str, port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((host, port))
     return listener
 
 
 def main() -> None:
     arguments = _arguments()
     # Each worker listens for itself; this socket holds the port until they do.
-    first = _listener(arguments.port)
+    first = _listener(arguments.host, arguments.port)
     worker = _fork(arguments.workers)
-    listener = _listener(first.getsockname()[1])
+    listener = _listener(arguments.host, first.getsockname()[1])
     first.close()
     run = uvloop.run if uvloop is not None else asyncio.run
     try:
@@ -112,6 +114,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--host", default="127.0.0.1", help="any other needs a --key")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     parser.add_argument("--turns", type=int, default=5, help="turns of a conversation")
@@ -124,10 +127,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rpm", type=float, default=0, help="requests a minute; 0: no limit")
     parser.add_argument("--tpm", type=float, default=0, help="tokens a minute; 0: no limit")
     parser.add_argument("--cached-share", type=float, default=0.0, help="of the prompt's tokens")
-    parser.add_argument("--key", default="", help="the only key that is let in")
+    parser.add_argument("--key", default="", help="let in only this, 16 characters at least")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--until-eof", action="store_true", help="stop when stdin closes")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    try:
+        Guard.listening(arguments.host, token=arguments.key or None)
+    except Unguarded as error:
+        parser.error(str(error))
+    return arguments
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ event streams: 0.5 ms of CPU a call instead of 1.3.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from catalogue import TOOLS
+from nexau.transports.guard import Guard, GuardedApp, Unguarded
 from rules import Desk, RefusedError
 from sessions import IDLE, OneState, StatePerSession, refuse_stateless
 from store import Template
@@ -93,13 +95,15 @@ def build(states: OneState | StatePerSession, latency: float) -> Server[Any]:
     return server
 
 
-def serve_http(host: str, port: int, template: Callable[[], Desk], latency: float) -> None:
+def serve_http(
+    host: str, port: int, guard: Guard, template: Callable[[], Desk], latency: float
+) -> None:
     states = StatePerSession(template)
     server = build(states, latency)
     server.middleware.append(refuse_stateless)
     app = server.streamable_http_app(json_response=True, session_idle_timeout=IDLE, host=host)
     uvicorn.run(
-        states.around(app),
+        GuardedApp(states.around(app), guard),
         host=host,
         port=port,
         log_level="warning",
@@ -121,14 +125,21 @@ def main() -> None:
     transport = parser.add_mutually_exclusive_group(required=True)
     transport.add_argument("--stdio", action="store_true")
     transport.add_argument("--http", action="store_true")
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="any other needs a token in the variable DESK_TOKEN"
+    )
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each call")
     options = parser.parse_args()
     seeded = Template(options.seed)
     if options.http:
-        serve_http(options.host, options.port, lambda: Desk(seeded.copy()), options.latency)
+        try:
+            guard = Guard.listening(options.host, token=os.environ.get("DESK_TOKEN") or None)
+        except Unguarded as error:
+            parser.error(str(error))
+        made = lambda: Desk(seeded.copy())  # noqa: E731
+        serve_http(options.host, options.port, guard, made, options.latency)
     else:
         anyio.run(serve_stdio, lambda: Desk(seeded.copy()), options.latency)
 

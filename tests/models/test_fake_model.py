@@ -152,3 +152,24 @@ def test_a_signal_ends_it() -> None:
         end = json.loads(server.stdout.readline())
         assert (end["served"], server.wait()) == (0, 0)
         assert end["cpu_seconds"] > 0
+
+
+async def test_a_page_under_a_rebound_name_is_turned_away(fake_model: str) -> None:
+    port = int(fake_model.rsplit(":", 1)[1].split("/")[0])
+    for host, origin, status in (
+        (f"127.0.0.1:{port}", "", b"200"),
+        ("rebound.example", "", b"421"),
+        (f"127.0.0.1:{port}", "Origin: http://page.example\r\n", b"403"),
+    ):
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(f"GET /stats HTTP/1.1\r\nHost: {host}\r\n{origin}\r\n".encode())
+            assert (await stream.receive()).split(b" ")[1] == status
+
+
+def test_bound_elsewhere_it_asks_for_a_key() -> None:
+    command = [sys.executable, "-m", "bench.fake_model", "--host", "0.0.0.0"]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "give a token, or bind to 127.0.0.1" in done.stderr

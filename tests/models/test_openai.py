@@ -374,9 +374,9 @@ async def test_rate_limits_of_the_fake_are_kept(start_fake: Callable[..., Any]) 
 
 
 async def test_a_wrong_key(start_fake: Callable[..., Any]) -> None:
-    with start_fake("--key", "another") as url:
+    with start_fake("--key", "another-key-than-ours") as url:
         async with chat(url) as model:
-            with pytest.raises(ModelError, match="answered 401: wrong key"):
+            with pytest.raises(ModelError, match="answered 401: a bearer token is needed"):
                 await model.turn(ask())
 
 
