@@ -1,4 +1,4 @@
-"""`HttpClient` over aiohttp, for what asyncio's own (`_http_asyncio`) leaves to it: proxies."""
+"""`HttpClient` over aiohttp, for what `_http_asyncio` leaves to it: proxies, and HEAD."""
 
 import io
 import os

@@ -1,337 +1,81 @@
-"""`HttpClient` for asyncio: a pool of keep-alive HTTP/1.1 connections of our own.
+"""`HttpClient` for asyncio: keep-alive HTTP/1.1 connections of our own.
 
 aiohttp's connector and its objects for each request cost most of what a request costs at 1,024 in
 flight. Proxies, and HEAD, are left to aiohttp.
 """
 
 import asyncio
-import contextlib
-import importlib
-import os
-import re
+import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import MappingProxyType, TracebackType
-from typing import NamedTuple, cast
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
 
+import aiohappyeyeballs
 import anyio
-from yarl import URL
 
-from nexau.transports._http_connection import CLOSED, Connection
+from nexau.transports._http_client import PoolClient, opened
+from nexau.transports._http_connection import Connection
 from nexau.transports._http_pool import Origin, Pool
-from nexau.transports._http_target import (
-    CONNECT_TIMEOUT,
-    DEFAULT_HEADERS,
-    MAX_REDIRECTS,
-    Targets,
-    redirected,
-)
-from nexau.transports.http import HttpClient, HttpError, HttpResponse
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ILLEGAL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "OPTIONS"})
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_KNOWN_ROUTES = 1024
-
-
-class Route(NamedTuple):
-    """What a URL comes to."""
-
-    origin: Origin
-    target: str
-    """The request target."""
-    host: str
-    """The Host header."""
-    authorization: str | None
-    proxied: bool
+_HAPPY_EYEBALLS = 0.25
+"""Seconds before the next address is tried beside the first (RFC 8305)."""
+_RESOLVED = 10.0
+"""Seconds that an address is remembered."""
 
 
 @asynccontextmanager
-async def open_client(limit: int) -> AsyncIterator["PoolClient"]:
-    async with AsyncExitStack() as stack:
-        client = PoolClient(limit, stack)
-        try:
-            yield client
-        finally:
-            with anyio.CancelScope(shield=True):
-                await client.pool.aclose()
+async def open_client(limit: int) -> AsyncIterator[PoolClient]:
+    loop = asyncio.get_running_loop()
+    pool = Pool(limit, loop.time, loop.call_at, _Network(loop).connect)
+    async with opened(pool, limit, "aiohttp", tls=True) as client:
+        yield client
 
 
-class PoolClient:
-    def __init__(self, limit: int, stack: AsyncExitStack) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.slots = anyio.Semaphore(limit, fast_acquire=True) if limit else None
-        self.pool = Pool(self.loop, limit)
-        self._limit = limit
-        self._stack = stack
-        self._targets = Targets()
-        self._routes: dict[str, Route] = {}
-        self._proxying: HttpClient | None = None
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    # Costs 20 ms of CPU or more.
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        body: bytes | None = None,
-        timeout: float | None = None,
-    ) -> "_Exchange":
-        return _Exchange(self, method, url, headers, body, timeout)
 
-    def route(self, url: str) -> Route:
-        """Raises `HttpError`."""
-        known = self._routes.get(url)
-        if known is None:
-            if len(self._routes) >= _KNOWN_ROUTES:
-                self._routes.clear()
-            known = self._routes[url] = self._look_at(url)
-        return known
+class _Network:
+    """Makes connections, and remembers addresses."""
 
-    def _look_at(self, url: str) -> Route:
-        target = self._targets.of(url)
-        whole: URL | None = None
-        with contextlib.suppress(ValueError):
-            whole = URL(target.url)
-        host, port, named = (
-            (whole.raw_host, whole.port, whole.host_port_subcomponent) if whole else (None,) * 3
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._addresses: dict[Origin, tuple[float, list[aiohappyeyeballs.AddrInfoType]]] = {}
+        self._resolving: dict[Origin, anyio.Lock] = {}
+
+    async def connect(self, origin: Origin, on_lost: Callable[[Connection], None]) -> Connection:
+        """Raises `OSError`, which `ssl.SSLError` is too."""
+        addresses = await self._resolve(origin)
+        sock = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS, loop=self._loop
         )
-        if whole is None or not host or not port or not named:
-            raise HttpError("url", "not a URL that can be requested", url)
-        origin = Origin(host, port, whole.scheme == "https")
-        proxied = target.proxy is not None
-        return Route(origin, whole.raw_path_qs, named, target.authorization, proxied)
-
-    async def proxying(self) -> HttpClient:
-        """aiohttp, which takes a tenth of a second or more to import."""
-        if self._proxying is None:
-            implementation = importlib.import_module("nexau.transports._http_aiohttp")
-            opened = cast(
-                "AbstractAsyncContextManager[HttpClient]", implementation.open_client(self._limit)
-            )
-            self._proxying = await self._stack.enter_async_context(opened)
-        return self._proxying
-
-
-class _Exchange:
-    """One request and its answer; an `HttpResponse` once entered."""
-
-    __slots__ = (
-        "_body", "_client", "_connection", "_delegate", "_headers", "_method", "_origin",
-        "_timeout", "_timer", "_until", "_url",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        client: PoolClient,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> None:
-        self._client = client
-        self._method = method
-        self._url = url
-        self._headers = headers
-        self._body = body
-        self._timeout = timeout
-        self._until: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._connection: Connection | None = None
-        self._delegate: AbstractAsyncContextManager[HttpResponse] | None = None
-        self._origin: Origin
-
-    async def __aenter__(self) -> HttpResponse:
-        client = self._client
-        route = client.route(self._url)
-        if route.proxied or self._method == "HEAD":
-            proxying = await client.proxying()
-            self._delegate = proxying.request(
-                self._method, self._url,
-                headers=self._headers, body=self._body, timeout=self._timeout,
-            )  # fmt: skip
-            return await self._delegate.__aenter__()
-        if self._timeout is not None:
-            self._until = client.loop.time() + self._timeout
-        if client.slots is not None:
-            await self._slot(client.slots)
-        self._origin = route.origin
         try:
-            return await self._follow(route)
-        except BaseException:
-            self._leave()
-            raise
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._delegate is not None:
-            await self._delegate.__aexit__(kind, error, traceback)
-        else:
-            self._leave()
-
-    async def _slot(self, slots: anyio.Semaphore) -> None:
-        if self._until is None:
-            await slots.acquire()
-            return
-        with anyio.CancelScope(deadline=self._until):
-            await slots.acquire()
-            return
-        raise HttpError("timeout", "timed out", self._url)
-
-    async def _follow(self, route: Route) -> "_Response":
-        url = self._url
-        for _ in range(MAX_REDIRECTS + 1):
-            connection = await self._ask(route, url)
-            target = redirected(url, connection.status, connection.headers.get("location"))
-            if target is None:
-                return _Response(connection, url)
-            await connection.read()
-            self._let_go()
-            url, route = target, self._client.route(target)
-        raise HttpError("protocol", f"more than {MAX_REDIRECTS} redirects", url)
-
-    async def _ask(self, route: Route, url: str) -> Connection:
-        """A connection on which the answer has begun."""
-        head = self._head(route, url)
-        reused = self._client.pool.take(route.origin)
-        while True:
-            connection = reused or await self._connect(route.origin, url)
-            self._connection = connection
-            if self._until is not None:
-                if self._timer is not None:
-                    self._timer.cancel()
-                self._timer = self._client.loop.call_at(
-                    self._until, connection.fail, "timeout", "timed out"
-                )
-            connection.send(head, self._body)
-            if await connection.head():
-                return connection
-            if not (reused and self._method in _IDEMPOTENT and _went_stale(connection)):
-                raise _failed(connection, url)
-            self._let_go()
-            reused = None
-
-    async def _connect(self, origin: Origin, url: str) -> Connection:
-        """As the library's errors may be chained to what shows a secret, none is a context."""
-        latest = self._client.loop.time() + CONNECT_TIMEOUT
-        until = latest if self._until is None else min(latest, self._until)
-        connection: Connection | None = None
-        failure: HttpError | None = None
-        with anyio.CancelScope(deadline=until) as scope:
-            try:
-                connection = await self._client.pool.connect(origin)
-            except (OSError, UnicodeError) as error:
-                failure = _not_connected(error, url)
-        if connection is not None:
-            return connection
-        if failure is None and scope.cancelled_caught:
-            failure = (
-                HttpError("timeout", "timed out", url)
-                if until < latest
-                else HttpError("connect", "timed out while connecting", url)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _, connection = await self._loop.create_connection(
+                lambda: Connection(self._loop, on_lost),
+                sock=sock,
+                ssl=tls_context() if origin.tls else None,
+                server_hostname=origin.host if origin.tls else None,
             )
-        assert failure is not None
-        raise failure
+        except BaseException:
+            sock.close()
+            raise
+        return connection
 
-    def _head(self, route: Route, url: str) -> bytes:
-        lines = [f"{self._method} {route.target} HTTP/1.1\r\nhost: {route.host}"]
-        given: set[str] = set()
-        for name, value in self._headers.items():
-            if _ILLEGAL.search(value) or not _NAME.fullmatch(name):
-                raise HttpError("protocol", "the request cannot be sent: an illegal header", url)
-            given.add(name.lower())
-            lines.append(f"{name}: {value}")
-        lines += [f"{name}: {value}" for name, value in DEFAULT_HEADERS if name not in given]
-        if route.authorization is not None and "authorization" not in given:
-            lines.append(f"authorization: {route.authorization}")
-        if self._body is not None or self._method in _WITH_BODY:
-            lines.append(f"content-length: {len(self._body or b'')}")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape")
-
-    def _let_go(self) -> None:
-        """The connection is used again where the answer has been received to its end."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._connection is not None:
-            self._client.pool.give_back(self._origin, self._connection)
-            self._connection = None
-
-    def _leave(self) -> None:
-        self._let_go()
-        if self._client.slots is not None:
-            self._client.slots.release()
-
-
-class _Response:
-    __slots__ = ("_connection", "_url", "headers", "status")
-
-    def __init__(self, connection: Connection, url: str) -> None:
-        self._connection = connection
-        self._url = url
-        self.status = connection.status
-        self.headers: Mapping[str, str] = connection.headers
-
-    async def read(self) -> bytes:
-        body = await self._connection.read()
-        if body is None:
-            raise _failed(self._connection, self._url)
-        return body
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return _Chunks(self._connection, self._url)
-
-
-class _Chunks:
-    """Not an async generator: those must be closed by whoever stops early."""
-
-    __slots__ = ("_connection", "_url")
-
-    def __init__(self, connection: Connection, url: str) -> None:
-        self._connection = connection
-        self._url = url
-
-    def __aiter__(self) -> "_Chunks":
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await self._connection.chunk()
-        if chunk is None:
-            raise _failed(self._connection, self._url)
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-
-def _went_stale(connection: Connection) -> bool:
-    """Closed by the server while it was idle, as far as one can tell."""
-    failure = connection.failure
-    return failure is not None and failure[0] == "closed" and not connection.begun
-
-
-def _failed(connection: Connection, url: str) -> HttpError:
-    kind, message = connection.failure or ("closed", CLOSED)
-    return HttpError(kind, message, url)
-
-
-def _not_connected(error: OSError | UnicodeError, url: str) -> HttpError:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return HttpError("tls", f"the certificate is not trusted: {error.verify_message}", url)
-    if isinstance(error, ssl.SSLError):
-        reason = f": {error.reason}" if error.reason else ""
-        return HttpError("tls", f"the TLS handshake failed{reason}", url)
-    if isinstance(error, (socket.gaierror, UnicodeError)):
-        return HttpError("connect", "the host name does not resolve", url)
-    # The event loops put words of their own where strerror's should be.
-    reason = f": {os.strerror(error.errno)}" if error.errno else ""
-    return HttpError("connect", f"cannot connect{reason}", url)
+    async def _resolve(self, origin: Origin) -> list[aiohappyeyeballs.AddrInfoType]:
+        lock = self._resolving.setdefault(origin, anyio.Lock(fast_acquire=True))
+        async with lock:
+            until, known = self._addresses.get(origin, (0.0, []))
+            if self._loop.time() >= until:
+                found = await self._loop.getaddrinfo(
+                    origin.host, origin.port, type=socket.SOCK_STREAM
+                )
+                known = cast("list[aiohappyeyeballs.AddrInfoType]", found)
+                self._addresses[origin] = (self._loop.time() + _RESOLVED, known)
+        return known

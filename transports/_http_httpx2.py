@@ -1,4 +1,4 @@
-"""`HttpClient` over httpx2, for every backend that is not asyncio.
+"""`HttpClient` over httpx2, for what `_http_sockets` leaves to it: TLS, proxies, and HEAD.
 
 httpx2's client keeps cookies, and its transport leaves a body's generator to the garbage collector
 when the reader stops early, which trio reports. So this drives httpx2's connection pool

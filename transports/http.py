@@ -1,10 +1,10 @@
-"""The one HTTP seam: requests over connections of our own on asyncio, over httpx2 elsewhere.
+"""The one HTTP seam: requests over keep-alive connections of our own, or over a library.
 
     async with open_http() as http:
         async with http.request("POST", url, headers=headers, body=body, timeout=30) as response:
             text = await response.read()
 
-Both implementations keep connections alive and share them among all callers of one client. They
+All implementations keep connections alive and share them among all callers of one client. They
 hold no cookies, send no credentials of their own accord, and raise nothing but `HttpError`.
 A redirect is followed only where it keeps the method and the origin (307, 308).
 
@@ -85,7 +85,7 @@ def open_http(*, limit: int = 0) -> AbstractAsyncContextManager[HttpClient]:
     At most `limit` connections are open at once, requests beyond it wait their turn; 0 sets no
     bound, so that a pool is as large as the number of requests in flight.
     """
-    library = "asyncio" if sniffio.current_async_library() == "asyncio" else "httpx2"
+    library = "asyncio" if sniffio.current_async_library() == "asyncio" else "sockets"
     # Libraries take a tenth of a second or more to import: only the one in use is loaded.
     implementation = importlib.import_module(f"nexau.transports._http_{library}")
     return cast("AbstractAsyncContextManager[HttpClient]", implementation.open_client(limit))

@@ -11,14 +11,14 @@ from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import AnyByteStream, SocketAttribute
+from anyio.abc import AnyByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSListener, TLSStream
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings, strategies as st
 
-from nexau.transports import _http_httpx2, _http_pool
+from nexau.transports import _http_asyncio, _http_httpx2, _http_pool
 from nexau.transports._http_connection import Connection
 from nexau.transports.http import HttpClient, HttpError, open_http
 from tests.transports.http_serving import Exchange, hang, ok, serving
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.anyio
 
 OURS = pytest.mark.parametrize(
     "anyio_backend",
-    [("asyncio", {"use_uvloop": True}), ("asyncio", {"use_uvloop": False})],
-    ids=["asyncio+uvloop", "asyncio"],
+    [("asyncio", {"use_uvloop": True}), ("asyncio", {"use_uvloop": False}), ("trio", {})],
+    ids=["asyncio+uvloop", "asyncio", "trio"],
 )
-"""Both event loops; what httpx2 does elsewhere is its own."""
+"""Every event loop."""
 
 
 async def fetch(http: HttpClient, url: str, method: str = "GET", **fields: Any) -> bytes:
@@ -95,7 +95,7 @@ def test_answers_split_anywhere(sizes: list[int], compressed: bool) -> None:
     connection = Connection(loop, lambda _: None)
     connection.connection_made(transport)
     for _ in range(2):
-        connection.send(b"", None)
+        connection.send(b"", None, None)
         at = 0
         for size in [*sizes, len(answer)]:
             assert connection.complete == (at >= len(answer))
@@ -213,6 +213,47 @@ async def test_a_slow_reader_slows_the_server() -> None:
 
 
 @OURS
+async def test_an_answer_may_come_before_the_request_is_whole() -> None:
+    """A server that refuses a large request does not read it to its end."""
+
+    async def answer(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive(100)
+            await stream.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+            await refused.wait()
+
+    refused = anyio.Event()
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        async with anyio.create_task_group() as group, open_http() as http:
+            group.start_soon(listener.serve, answer)
+            url = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/"
+            async with http.request("POST", url, body=b"x" * (32 << 20), timeout=20) as response:
+                assert response.status == 413
+                assert await response.read() == b"no"
+            refused.set()
+            group.cancel_scope.cancel()
+
+
+@OURS
+async def test_closing_the_client_ends_what_is_under_way() -> None:
+    failures: list[str] = []
+
+    async def wait(http: HttpClient, url: str) -> None:
+        with pytest.raises(HttpError) as caught:
+            await fetch(http, url)
+        failures.append(caught.value.kind)
+
+    async with serving(hang) as server, anyio.create_task_group() as group:
+        async with open_http() as http:
+            for _ in range(3):
+                group.start_soon(wait, http, server.url)
+            while len(server.requests) < 3:
+                await anyio.sleep(0.01)
+        await server.closed.wait()
+    assert failures == ["closed"] * 3
+
+
+@OURS
 async def test_idle_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_http_pool, "KEEPALIVE", 0.01)
     async with serving(ok) as server, open_http() as http:
@@ -280,7 +321,7 @@ def certificate(tmp_path: Path) -> Iterator[tuple[Path, ssl.SSLContext]]:
     )
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(file, private)
-    caches = (_http_pool.tls_context, _http_httpx2._tls)
+    caches = (_http_asyncio.tls_context, _http_httpx2._tls)
     for cache in caches:
         cache.cache_clear()
     yield file, context
