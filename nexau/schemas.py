@@ -54,13 +54,17 @@ def json_schema(kind: Kind) -> dict[str, Any]:
 
     What people write admits no other keys; what nexau writes does, since minor versions add some.
     """
-    written = kind in {"agent", "task"}
-    made = _Schemas(closed=written)
-    root = made.of(_ROOTS[kind])
+    return schema_of(_ROOTS[kind], kind, _TITLES[kind], closed=kind in {"agent", "task"})
+
+
+def schema_of(root: Any, kind: str, title: str, *, closed: bool) -> dict[str, Any]:
+    """The schema of the type `root`; `closed` ones admit no other keys."""
+    made = _Schemas(closed=closed)
+    schema = made.of(root)
     identity = f"urn:nexau:schema:{kind}:{SCHEMA.rpartition('/')[2]}"
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": identity,
-            "title": _TITLES[kind]}  # fmt: skip
-    return {**head, **root, "$defs": dict(sorted(made.definitions.items()))}
+            "title": title}  # fmt: skip
+    return {**head, **schema, "$defs": dict(sorted(made.definitions.items()))}
 
 
 class _Schemas:

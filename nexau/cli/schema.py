@@ -1,13 +1,14 @@
 """`nexau schema`: what files and output look like, for editors and other programs."""
 
-from typing import Annotated, cast, get_args
+import importlib
+from typing import Annotated, Any, cast, get_args
 
 import msgspec
 import typer
 
 from nexau.cli.exits import emit, stop
 from nexau.nearest import hint
-from nexau.schemas import Kind, json_schema
+from nexau.schemas import Kind, json_schema, schema_of
 
 EPILOG = """
 **Example.** Completion and checks in every editor that has a YAML language server:
@@ -18,7 +19,12 @@ and as the first line of an agent file: `# yaml-language-server: $schema=agent.s
 """
 
 
-KINDS: tuple[str, ...] = get_args(Kind)
+SYNTH: dict[str, tuple[str, str, str]] = {
+    "catalog": ("nexau.synth.agents.catalog", "Catalog", "A nexau tool catalog"),
+}
+"""Kinds of synthesis: the module, the Struct, the title. Imported when they are asked for."""
+
+KINDS: tuple[str, ...] = (*get_args(Kind), *SYNTH)
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -32,4 +38,11 @@ def schema(
     """Print the JSON Schema (draft 2020-12) of one kind of file or of line."""
     if kind not in KINDS:
         stop(f"no schema {kind!r}{hint(kind, KINDS, 'there are')}")
-    emit(msgspec.json.format(msgspec.json.encode(json_schema(cast("Kind", kind)))).decode())
+    emit(msgspec.json.format(msgspec.json.encode(_schema(kind))).decode())
+
+
+def _schema(kind: str) -> dict[str, Any]:
+    if kind not in SYNTH:
+        return json_schema(cast("Kind", kind))
+    module, name, title = SYNTH[kind]
+    return schema_of(getattr(importlib.import_module(module), name), kind, title, closed=True)

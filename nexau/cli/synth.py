@@ -9,7 +9,9 @@ from nexau.cli.lazy import LazyGroup
 
 
 class Synth(LazyGroup):
-    table: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    table: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "catalog": ("nexau.cli.catalog", "Store the tools of real MCP servers in one file."),
+    }
 
 
 app = typer.Typer(
