@@ -5,13 +5,12 @@ from hashlib import blake2b
 from typing import Protocol
 
 import anyio
-from msgspec import Struct
 
 from nexau.actors import Actor
 from nexau.agent import AgentActor
+from nexau.assignments import Assignment
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
-from nexau.definition import Task
 from nexau.prepare import Prepared
 from nexau.recorder import Recorder
 from nexau.scope import Scope
@@ -30,13 +29,6 @@ from nexau.transports.protocol import Call, Timing, Usage
 
 SETTLE_SECONDS = 40.0
 """For which the end of a rollout waits for slow listeners and for sessions to reset or close."""
-
-
-class Assignment(Struct, frozen=True, gc=False):
-    """A task and which repeat of it."""
-
-    task: Task
-    repeat: int
 
 
 class Host(Protocol):

@@ -9,15 +9,14 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from nexau.actors import Actor, ActorRef, Context, Down
-from nexau.definition import Task
+from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
 from nexau.histogram import Histogram
 from nexau.prepare import Prepared
-from nexau.rollout import Assignment, Slot
+from nexau.rollout import Slot
 from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
 from nexau.subscription import Hub
 from nexau.summary import Summary, Tally
-from nexau.tasks import TaskSource, read_tasks
 from nexau.trajectory import Event, Step, Trajectory
 
 SINK_MAILBOX = 64
@@ -67,12 +66,11 @@ class Run:
     def __init__(
         self,
         prepared: Prepared,
-        tasks: TaskSource,
+        assignments: Assignments,
         hub: Hub,
         lag: Histogram,
         *,
         concurrency: int,
-        repeat: int,
         seed: int,
         retries: int,
         sinks: Sequence[Sink],
@@ -87,13 +85,11 @@ class Run:
         self.wants_steps = any(s.emits == "steps" for s in sinks)
         self._hub = hub
         self._lag = lag
-        self._repeat = repeat
         self._sinks = sinks
-        self._source = read_tasks(tasks)
+        self._source = assignments
         self._pulling = anyio.Lock(fast_acquire=True)
         self._silence: anyio.CancelScope | None = None
         """Around the wait for a task that the source does not have yet."""
-        self._ahead: list[Assignment] = []
         self._closed = False
         self._tally = Tally()
         self._began = time.perf_counter()
@@ -176,22 +172,17 @@ class Run:
         async with self._pulling:
             if self._closed:
                 return None
-            if not self._ahead:
-                task = await self._pull()
-                if task is None or self._closed:
-                    self._closed = True
-                    return None
-                self._ahead = [Assignment(task, i) for i in reversed(range(self._repeat))]
-            return self._ahead.pop()
+            assignment = self._source.ready() or await self._pull()
+            if assignment is None or self._closed:
+                self._closed = True
+                return None
+            return assignment
 
-    async def _pull(self) -> Task | None:
+    async def _pull(self) -> Assignment | None:
         """None at the end, and where the run closes while the source is silent."""
-        task = self._source.ready()
-        if task is not None:
-            return task
         with anyio.CancelScope() as self._silence:
             try:
-                return await anext(self._source, None)
+                return await self._source.next()
             except (ValueError, OSError) as error:
                 # The tasks cannot be read on: what runs is finished, then the error is raised.
                 self._error = error

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from nexau.actors import ActorSystem, PoolRef, open_system
+from nexau.assignments import Assignments, Repeated
 from nexau.definition import (
     Agent,
     OpenAIModel,
@@ -29,7 +30,7 @@ from nexau.runs import Run, Runs
 from nexau.servers import ServerPool, Servers, ToolsUnavailable
 from nexau.sinks import Sink
 from nexau.subscription import Feed, Hub
-from nexau.tasks import TaskSource
+from nexau.tasks import TaskSource, read_tasks
 from nexau.tools import FunctionTool
 from nexau.trajectory import Trajectory
 from nexau.transports.http import HttpClient, open_http
@@ -104,16 +105,39 @@ class Runtime:
         the block early cancels what still runs. Raises `ToolsUnavailable` or `DefinitionError`
         before anything has begun.
         """
-        if concurrency < 1 or repeat < 1 or retries < 0:
-            raise ValueError("concurrency and repeat are at least 1, retries at least 0")
+        if repeat < 1:
+            raise ValueError("repeat is at least 1")
+        async with self.assigned(
+            agent,
+            Repeated(read_tasks(tasks), repeat),
+            concurrency=concurrency,
+            seed=seed,
+            retries=retries,
+            sinks=sinks,
+        ) as run:
+            yield run
+
+    @asynccontextmanager
+    async def assigned(
+        self,
+        agent: Agent,
+        assignments: Assignments,
+        *,
+        concurrency: int = 64,
+        seed: int | None = None,
+        retries: int = 0,
+        sinks: Sequence[Sink] = (),
+    ) -> AsyncIterator[Run]:
+        """As `rollouts`, for work that comes from elsewhere than a source of tasks."""
+        if concurrency < 1 or retries < 0:
+            raise ValueError("concurrency is at least 1, retries at least 0")
         prepared = await self.prepare(agent)
         run = Run(
             prepared,
-            tasks,
+            assignments,
             self._hub,
             self._lag,
             concurrency=concurrency,
-            repeat=repeat,
             seed=self._seed if seed is None else seed,
             retries=retries,
             sinks=sinks,
