@@ -209,6 +209,7 @@ class AgentActor(Actor):
             result.structured,
             ended - started,
             child,
+            0.0 if child is not None else result.timing.queue,
         )
         recorder.returned(self.path, seen, ended)
         if recorder.pending:

@@ -167,6 +167,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (Latency, "scale"): _SECONDS,
     (Pool, "min"): _NOT_NEGATIVE,
     (Pool, "max"): _COUNT,
+    (Pool, "spares"): _NOT_NEGATIVE,
     (Pool, "uses"): _COUNT,
     (StdioServer, "command"): _TEXT,
     (HttpServer, "command"): _TEXT,
@@ -176,9 +177,13 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     **{
         (server, key): _SECONDS
         for server in (StdioServer, HttpServer)
-        for key in ("timeout", "start_timeout")
+        for key in ("health", "timeout", "start_timeout")
     },
-    **{(server, "max_result_bytes"): _COUNT for server in (StdioServer, HttpServer)},
+    **{
+        (server, key): _COUNT
+        for server in (StdioServer, HttpServer)
+        for key in ("in_flight", "max_result_bytes")
+    },
     **{(server, "latency"): _TEXT for server in (StdioServer, HttpServer)},
 }
 """What the values of a field must keep to; for a mapping, what its keys must."""

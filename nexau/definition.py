@@ -121,6 +121,9 @@ class Pool(Struct, frozen=True, forbid_unknown_fields=True):
     """None: 8 for a server that costs a process for each session, no bound for one by `url`."""
     uses: int | None = None
     """Rollouts that one session serves before it is opened anew."""
+    spares: int = 0
+    """Idle ones kept open beside those in use, as far as `max` allows, so that a rollout need not
+    wait for a start."""
 
 
 class Latency(Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,6 +153,12 @@ class _Server(Struct, frozen=True, kw_only=True):
     """Seconds for one call."""
     start_timeout: float = 60.0
     """Seconds to start and to agree on a protocol version."""
+    in_flight: int | Literal["auto"] | None = None
+    """Calls that it is given at once; the others wait their turn, and `timeout` counts from then.
+    `auto` finds the number out: as many as make it answer more calls a second. None: no bound."""
+    health: float | None = 30.0
+    """Seconds of silence after which it is asked for a sign of life; without one within 10 s it is
+    restarted. None: never."""
     max_result_bytes: int = 1_000_000
     """A result longer than this is cut, with a note."""
     latency: str | Latency | None = None

@@ -175,13 +175,18 @@ class Runtime:
         async with self._preparing:
             known = self._prepared.get(id(agent))
             if known is None:
-                known = (agent, await self._prepare(agent, {}))
+                known = (agent, self._prepare(agent, {}, await self._open_servers(agent)))
                 self._prepared[id(agent)] = known
             return known[1]
 
-    async def _prepare(self, agent: Agent, above: Mapping[str, ServerPool]) -> Prepared:
-        servers = {**above, **await self._open_servers(agent)}
-        children = {child.name: await self._prepare(child, servers) for child in agent.agents}
+    def _prepare(
+        self,
+        agent: Agent,
+        above: Mapping[str, ServerPool],
+        opened: Mapping[int, Mapping[str, ServerPool]],
+    ) -> Prepared:
+        servers = {**above, **opened[id(agent)]}
+        children = {child.name: self._prepare(child, servers, opened) for child in agent.agents}
         prepared = Prepared(agent, self._open_model(agent), children)
         pools = {
             tool.spec.name: self._open_function(agent, tool)
@@ -207,16 +212,22 @@ class Runtime:
             name, lambda: FunctionTool(tool, self._threads, self._overdue)
         )
 
-    async def _open_servers(self, agent: Agent) -> dict[str, ServerPool]:
-        """The servers that an agent declares, started side by side."""
-        base = agent.source.parent if agent.source is not None else None
-        pools: dict[str, ServerPool] = {}
-        for name, config in agent.mcp_servers.items():
-            key = len(self._pools)
-            pools[name] = ServerPool(
-                key, name, config, agent.supervision, base, self._http, self._seed
-            )
-            self._pools.append(pools[name])
+    async def _open_servers(self, root: Agent) -> dict[int, dict[str, ServerPool]]:
+        """The servers that `root` and all below it declare, by agent, started side by side."""
+        opened: dict[int, dict[str, ServerPool]] = {}
+        agents = [root]
+        for agent in agents:
+            if id(agent) in opened:
+                continue
+            agents += agent.agents
+            base = agent.source.parent if agent.source is not None else None
+            pools = opened[id(agent)] = {}
+            for name, config in agent.mcp_servers.items():
+                key = len(self._pools)
+                pools[name] = ServerPool(
+                    key, name, config, agent.supervision, base, self._http, self._seed
+                )
+                self._pools.append(pools[name])
         problems: list[ToolsUnavailable] = []
 
         async def start(pool: ServerPool) -> None:
@@ -226,11 +237,12 @@ class Runtime:
                 problems.append(error)
 
         async with anyio.create_task_group() as group:
-            for pool in pools.values():
-                group.start_soon(start, pool)
+            for pools in opened.values():
+                for pool in pools.values():
+                    group.start_soon(start, pool)
         if problems:
             raise problems[0]
-        return pools
+        return opened
 
     async def _close(self) -> None:
         self._hub.close()

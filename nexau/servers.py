@@ -3,10 +3,12 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
+from msgspec import to_builtins
 
 from nexau.actors import (
     ActorRef,
@@ -23,6 +25,7 @@ from nexau.group import Group
 from nexau.latency import Replay, replays_of
 from nexau.sessions import Link, Session, SessionActor, Target, answering
 from nexau.targets import locate
+from nexau.transports.adaptive import START, Adaptive, Gate
 from nexau.transports.http import HttpClient
 from nexau.transports.log import get_logger
 from nexau.transports.protocol import ToolSpec
@@ -93,11 +96,16 @@ class ServerPool:
         self._supervisor: SupervisorRef | None = None
         self._target: Target | None = None
         self._replays: Callable[[], Replay | None] = lambda: None
+        self._gates: Callable[[], Gate | None] = lambda: None
         self._shared: Session | None = None
         self._idle: deque[tuple[Session, ActorRef]] = deque()
         self._held: dict[Session, ActorRef] = {}
         self._failed: str | None = None
         self._opened = 0
+        self._opening = 0
+        """Spares that are about to be idle."""
+        self._news = anyio.Event()
+        """One of them is, or will not be."""
         self._served = 0
         self._waiting = 0
         self._room = anyio.CapacityLimiter(self._bound())
@@ -109,6 +117,7 @@ class ServerPool:
         what it is said to replay.
         """
         self._replays = replays_of(self.config, self._base)
+        self._gates = gates_of(self.config)
         self._servers = servers
         self._supervisor = servers.add(self)
         self._target, process = locate(self.name, self.config, self._base)
@@ -152,6 +161,7 @@ class ServerPool:
             raise
         held.lease = session
         self._held[held] = ref
+        self._refill()
         return held
 
     async def release(self, session: Session) -> None:
@@ -164,9 +174,9 @@ class ServerPool:
                 self._idle.append((session, ref))
             else:
                 await self._end(session, ref)
-                await self._warm_up()
         finally:
             self._room.release_on_behalf_of(session.lease)
+        self._refill()
 
     def fail(self, reason: str) -> None:
         self._failed = reason
@@ -179,9 +189,17 @@ class ServerPool:
             "opened": self._opened,
             "held": len(self._held),
             "idle": len(self._idle),
+            "opening": self._opening,
             "waiting": self._waiting,
             "served": self._served,
+            "in_flight": [to_builtins(gate.statistics()) for gate in self._gated()],
         }
+
+    def _gated(self) -> list[Gate]:
+        """The gates of the sessions that are open, each once."""
+        shared = () if self._shared is None else (self._shared,)
+        found = (*shared, *self._held, *(session for session, _ in self._idle))
+        return list(dict.fromkeys(each.gate for each in found if each.gate is not None))
 
     def _bound(self) -> float:
         bound = self.config.pool.max
@@ -190,23 +208,40 @@ class ServerPool:
         return 8 if isinstance(self.config, StdioServer) else float("inf")
 
     async def _warm_up(self) -> None:
-        """Opens spare sessions up to the pool's minimum, side by side.
-
-        One that does not open is left to the rollout that needs it, which says why.
-        """
-        missing = self.config.pool.min - len(self._idle) - len(self._held)
-        if self._shared is not None or missing <= 0:
-            return
-
-        async def open_one() -> None:
-            try:
-                self._idle.append(await self._start(self._next_id(), lasting=False))
-            except ToolsUnavailable as error:
-                log.warning("spare session did not open", server=self.name, reason=str(error))
-
+        """Opens the sessions that the pool is to have in stock, side by side."""
         async with anyio.create_task_group() as group:
-            for _ in range(missing):
-                group.start_soon(open_one)
+            for _ in range(self._missing()):
+                self._opening += 1
+                group.start_soon(self._open_spare)
+
+    def _refill(self) -> None:
+        """As `_warm_up`, beside what the caller does."""
+        for _ in range(self._missing()):
+            self._opening += 1
+            with suppress(ActorStopped):
+                self._servers.context.start_soon(self._open_spare, name=f"{self.name}.spare")
+
+    def _missing(self) -> int:
+        """Sessions that are not in stock: up to `min` in all, `spares` of them idle."""
+        if self._shared is not None or self._failed is not None:
+            return 0
+        pool, idle = self.config.pool, len(self._idle) + self._opening
+        wanted = max(pool.min - self._room.borrowed_tokens - idle, pool.spares - idle)
+        return int(min(wanted, self._bound() - self._total()))
+
+    def _total(self) -> int:
+        return self._room.borrowed_tokens + len(self._idle) + self._opening
+
+    async def _open_spare(self) -> None:
+        """One that does not open is left to the rollout that needs it, which says why."""
+        try:
+            self._idle.append(await self._start(self._next_id(), lasting=False))
+        except (ToolsUnavailable, ActorStopped) as error:
+            log.warning("spare session did not open", server=self.name, reason=str(error))
+        finally:
+            self._opening -= 1
+            news, self._news = self._news, anyio.Event()
+            news.set()
 
     def _next_id(self) -> str:
         self._opened += 1
@@ -214,7 +249,10 @@ class ServerPool:
 
     async def _fresh(self) -> tuple[Session, ActorRef]:
         """An idle session that lives, or a new one; tries again with the supervision's backoff."""
-        while self._idle:
+        while self._idle or (self._opening and self._total() > self._bound()):
+            if not self._idle:
+                await self._news.wait()
+                continue
             session, ref = self._idle.popleft()
             if session.link.connection is not None:
                 return session, ref
@@ -248,6 +286,7 @@ class ServerPool:
                 self.http,
                 start_timeout=config.start_timeout,
                 max_result_bytes=config.max_result_bytes,
+                health=config.health,
                 lasting=lasting,
             )
 
@@ -269,7 +308,7 @@ class ServerPool:
             answering(link, config.timeout, replay),
             CALLS_PER_SESSION,
         )
-        return Session(link, callers, replays=replay is not None), ref
+        return Session(link, callers, self._gates(), replays=replay is not None), ref
 
     async def _end(self, session: Session, ref: ActorRef) -> None:
         await session.callers.stop()
@@ -288,6 +327,24 @@ class ServerPool:
         if result.is_error:
             log.warning("reset failed; the session is closed", server=self.name, reset=reset)
         return not result.is_error
+
+
+def gates_of(config: Server) -> Callable[[], Gate | None]:
+    """What bounds the calls in flight: over stdio each session, a process of its own, over HTTP the
+    whole server."""
+    bound = config.in_flight
+    if bound is None:
+        return lambda: None
+
+    def gate() -> Gate:
+        if bound == "auto":
+            return Gate(Adaptive(START, most=CALLS_PER_SESSION))
+        return Gate(Adaptive(bound, least=bound, most=bound))
+
+    if isinstance(config, StdioServer):
+        return gate
+    shared = gate()
+    return lambda: shared
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nexau.actors import Actor, PoolRef
 from nexau.latency import Replay, clock, pause_until
+from nexau.transports.adaptive import Gate
 from nexau.transports.connection import (
     Connection,
     ConnectionFailed,
@@ -15,9 +17,13 @@ from nexau.transports.connection import (
     open_connection,
 )
 from nexau.transports.http import HttpClient
-from nexau.transports.protocol import Call, Result, failure
+from nexau.transports.protocol import Call, ErrorClass, Result, Timing, failure
 
 Target = StdioTarget | HttpTarget
+
+PING_SECONDS = 10.0
+"""For a sign of life."""
+_OVERLOADED: frozenset[ErrorClass | None] = frozenset({"timeout", "unavailable"})
 
 
 class SessionLost(Exception):
@@ -82,6 +88,7 @@ class SessionActor(Actor):
         *,
         start_timeout: float,
         max_result_bytes: int,
+        health: float | None,
         lasting: bool,
     ) -> None:
         self.link = link
@@ -89,6 +96,7 @@ class SessionActor(Actor):
         self.http = http
         self.start_timeout = start_timeout
         self.max_result_bytes = max_result_bytes
+        self.health = health
         self.lasting = lasting
 
     async def started(self) -> None:
@@ -108,7 +116,7 @@ class SessionActor(Actor):
                 max_result_bytes=self.max_result_bytes,
             ) as connection:
                 link.up(connection)
-                reason = await connection.wait_closed()
+                reason = await self._until_gone(connection)
         except ConnectionFailed as error:
             if not link.opened or not self.lasting:
                 link.fail(str(error))
@@ -119,6 +127,35 @@ class SessionActor(Actor):
         if not self.lasting:
             link.fail(text)
         raise SessionLost(text)
+
+    async def _until_gone(self, connection: Connection) -> str | None:
+        """Why it is of no use any more."""
+        heard = Heard(connection)
+        while self.health is not None:
+            with anyio.move_on_after(self.health):
+                return await connection.wait_closed()
+            if heard.needs_a_ping():
+                try:
+                    await connection.ping(PING_SECONDS)
+                except ConnectionFailed as error:
+                    return f"no sign of life: {error}"
+        return await connection.wait_closed()
+
+
+class Heard:
+    """Tells when a server has been silent without a reason."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._bytes, self._timeouts = connection.heard
+
+    def needs_a_ping(self) -> bool:
+        """Whether nothing has come since this was asked last. A server that works on a call is
+        left in peace, unless one has timed out meanwhile."""
+        (count, timeouts), in_flight = self._connection.heard, self._connection.in_flight
+        silent = count == self._bytes and (not in_flight or timeouts != self._timeouts)
+        self._bytes, self._timeouts = count, timeouts
+        return silent
 
 
 class McpTool(Actor):
@@ -198,15 +235,33 @@ def answering(link: Link, timeout: float, replay: Replay | None) -> Callable[[],
 class Session:
     """What a rollout holds of a server: a link and the tool actors that use it."""
 
-    __slots__ = ("callers", "lease", "link", "replays", "uses")
+    __slots__ = ("callers", "gate", "lease", "link", "replays", "uses")
 
-    def __init__(self, link: Link, callers: PoolRef, *, replays: bool = False) -> None:
+    def __init__(
+        self, link: Link, callers: PoolRef, gate: Gate | None = None, *, replays: bool = False
+    ) -> None:
         self.link = link
         self.callers = callers
+        self.gate = gate
         self.replays = replays
         """Whether the callers are `ReplayTool`s, which want to know the seed."""
         self.uses = 0
         self.lease: object = None
 
     def ask(self, call: Call, seed: int) -> Awaitable[Result]:
-        return self.callers.ask(SeededCall(call, seed) if self.replays else call)
+        message = SeededCall(call, seed) if self.replays else call
+        if self.gate is None:
+            return self.callers.ask(message)
+        return self._in_turn(self.gate, message)
+
+    async def _in_turn(self, gate: Gate, message: Call | SeededCall) -> Result:
+        began = anyio.current_time()
+        await gate.enter()
+        entered = anyio.current_time()
+        result: Result | None = None
+        try:
+            result = await self.callers.ask(message)
+        finally:
+            failed = result is not None and result.error_class in _OVERLOADED
+            gate.leave(anyio.current_time(), failed=failed, counts=result is not None)
+        return replace(result, timing=Timing(queue=entered - began))

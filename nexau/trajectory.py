@@ -41,6 +41,8 @@ class CallResult(Struct, frozen=True, omit_defaults=True, gc=False):
     """From the call to its result."""
     agent: str | None = None
     """Path of the sub-agent that answered, where one did."""
+    queue: float = 0.0
+    """The part of `seconds` in which a server was not yet given the call (`in_flight`)."""
 
 
 class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True, gc=False):

@@ -120,6 +120,16 @@ class Connection:
     def alive(self) -> bool:
         return self._rpc.closed is None
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for their answer."""
+        return self._in_flight
+
+    @property
+    def heard(self) -> tuple[int, int]:
+        """Bytes that have come from the server, and calls that have timed out."""
+        return self._channel.bytes_in, self._errors["timeout"]
+
     async def call(
         self,
         name: str,

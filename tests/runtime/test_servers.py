@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 
@@ -217,3 +218,88 @@ async def test_a_child_uses_its_parents_server() -> None:
     async with nexau.open_runtime() as runtime:
         done = await runtime.run(agent(parent, server, agents=(child,)), "go")
     assert texts(done) == ["1", "1", "2"], "both levels see the rollout's one session"
+
+
+async def test_spares_are_opened_beside_those_in_use() -> None:
+    server = stdio(sessions="rollout", pool=Pool(max=3, spares=1))
+    async with nexau.open_runtime() as runtime:
+        prepared = await runtime.prepare(agent(COUNT, server))
+        (pool,) = prepared.servers
+        assert pool.statistics()["idle"] == 1
+        first, second = await pool.acquire(), await pool.acquire()
+        while pool.statistics()["opening"]:
+            await anyio.sleep(0.01)
+        assert pool.statistics()["idle"] == 1
+        third = await pool.acquire()
+        statistics = pool.statistics()
+        assert (statistics["idle"], statistics["opening"], statistics["held"]) == (0, 0, 3)
+        for session in (first, second, third):
+            await pool.release(session)
+        while pool.statistics()["opening"]:
+            await anyio.sleep(0.01)
+        assert pool.statistics()["idle"] == 1, "those that were used are gone: there is no reset"
+
+
+@pytest.mark.parametrize("server", [stdio(in_flight=2), http(in_flight=2)], ids=["stdio", "http"])
+async def test_a_server_is_given_as_many_calls_as_it_may_have(
+    server: StdioServer | HttpServer,
+) -> None:
+    most = 0
+
+    def play(request: ModelRequest) -> Turn:
+        nonlocal most
+        if request.turn:
+            return Turn(content="ok")
+        return calls(*[("increment", {})] * 20)
+
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(agent(FunctionPolicy(play), server), list("abc")) as run:
+            done = [trajectory async for trajectory in run]
+            (found,) = runtime.statistics()["servers"]["counter"]["in_flight"]
+    assert sorted(int(text) for t in done for text in texts(t)) == list(range(1, 61))
+    assert found["limit"] == 2
+    assert (found["in_flight"], found["waiting"]) == (0, 0)
+    assert any(result.queue for t in done for result in t.steps[0].results)
+
+
+async def test_a_server_that_serializes_is_given_fewer_calls() -> None:
+    policy = turns(calls(*[("slow", {})] * 400), "ok")
+    server = stdio(in_flight="auto")
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(policy, server), "go")
+        (found,) = runtime.statistics()["servers"]["counter"]["in_flight"]
+    assert not any(result.is_error for result in done.steps[0].results)
+    assert found["limit"] <= 4
+
+
+async def test_a_server_that_shows_no_sign_of_life_is_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nexau.sessions.PING_SECONDS", 0.1)
+
+    def play(request: ModelRequest) -> Turn:
+        seen = request.messages[-1]
+        if request.turn == 0:
+            return calls(("freeze", {}))
+        if isinstance(seen, ToolMessage) and not seen.is_error:
+            return Turn(content="thawed")
+        return calls(("increment", {}))
+
+    server = stdio(health=0.2, timeout=0.1)
+    async with nexau.open_runtime() as runtime:
+        with anyio.fail_after(30):
+            done = await runtime.run(agent(FunctionPolicy(play), server), "go")
+    assert done.answer == "thawed"
+    assert done.steps[0].results[0].error_class == "timeout"
+    assert texts(done)[-1] == "1", "it is another process"
+
+
+async def test_a_server_that_works_on_a_call_is_left_in_peace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nexau.sessions.PING_SECONDS", 0.05)
+    policy = turns(*[calls((name, {})) for name in ("pid", "nap", "pid")], "ok")
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(policy, stdio(health=0.1)), "go")
+    before, nap, after = texts(done)
+    assert (before, nap) == (after, "ok")

@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+import time
 
 INTEGER = {"type": "object", "properties": {"by": {"type": "integer"}}}
 EMPTY = {"type": "object", "properties": {}}
+TAKEN = ("increment", "reset", "hang", "refuse", "die", "pid", "slow", "nap", "freeze")
 TOOLS = [
     {"name": name, "description": name, "inputSchema": INTEGER if name == "increment" else EMPTY}
-    for name in ("increment", "reset", "hang", "refuse", "die", "pid")
+    for name in TAKEN
 ]
 count = 0
 
@@ -21,6 +23,10 @@ def call(name: str, arguments: dict[str, int]) -> dict[str, object] | None:
         os._exit(3)
     if name == "hang":
         return None
+    if name == "freeze":
+        time.sleep(600)
+    if name in ("slow", "nap"):
+        time.sleep(0.001 if name == "slow" else 0.6)
     if name == "refuse":
         return {"content": [{"type": "text", "text": "refused by the server"}], "isError": True}
     if name == "increment":
