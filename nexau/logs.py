@@ -16,18 +16,13 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from nexau.redaction import SECRETS, Secrets, is_secret_name
+from nexau.secretforms import REDACTED
+from nexau.transports.visible import visible
+
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
-REDACTED = "[redacted]"
-
-_SECRET_NAME = re.compile(
-    r"((^|[_-])(api[_-]?key|token|secret|password|passwd|authorization|cookie|credentials?)"
-    r"|[_-]key)$",
-    re.IGNORECASE,
-)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
-_SHORTEST = 8
-"""Characters: shorter values of the environment would be found in innocent words."""
 
 
 def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.environ) -> None:
@@ -86,20 +81,14 @@ class Redactor:
     """A structlog processor that takes secrets out. Runs after exceptions have become text."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        values = {
-            value
-            for name, value in environ.items()
-            if _SECRET_NAME.search(name) and len(value) >= _SHORTEST
-        }
-        # Longest first, so that a value that begins with another is taken out whole.
-        ordered = sorted(values, key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._secrets = Secrets()
+        self._secrets.add_named(environ)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         return {key: self._clean(key, value) for key, value in event.items()}
 
     def _clean(self, key: object, value: Any) -> Any:
-        if isinstance(key, str) and value is not None and _SECRET_NAME.search(key):
+        if isinstance(key, str) and value is not None and is_secret_name(key):
             return REDACTED
         if isinstance(value, str):
             return self.text(value)
@@ -110,9 +99,8 @@ class Redactor:
         return value
 
     def text(self, text: str) -> str:
-        """`text` without the secrets in it."""
-        if self._values is not None:
-            text = self._values.sub(REDACTED, text)
+        """`text` without the secrets in it, nor what commands a terminal."""
+        text = SECRETS.text(self._secrets.text(visible(text)))
         return _BEARER.sub(rf"\1 {REDACTED}", text)
 
 

@@ -1,5 +1,6 @@
 """The runtime: what people embed. One tree of actors, any number of agents and runs."""
 
+import os
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -26,6 +27,7 @@ from nexau.models.registry import open_model
 from nexau.overdue import Overdue
 from nexau.policy import PolicyActor
 from nexau.prepare import Prepared, bind
+from nexau.redaction import SECRETS
 from nexau.runs import Run, Runs
 from nexau.servers import ServerPool, Servers, ToolsUnavailable
 from nexau.sinks import Sink
@@ -48,6 +50,7 @@ async def open_runtime(
 
     `threads` bounds the worker threads in which plain Python tools run.
     """
+    SECRETS.add_named(os.environ)
     async with open_http() as http, open_system(name, seed=seed) as system:
         runtime = Runtime(system, http, seed=seed, threads=threads)
         try:

@@ -6,8 +6,10 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from nexau.actors import Actor
+from nexau.redaction import SECRETS
 from nexau.trajectory import Event, Step, Trajectory
 from nexau.transports.lines import LineWriter
+from nexau.transports.visible import visible_json
 
 Item = Event | Step | Trajectory
 Emits = Literal["trajectories", "steps", "events"]
@@ -33,16 +35,24 @@ class Sink(Protocol):
 
 
 class LineSink:
-    """JSON lines to a `LineWriter`."""
+    """JSON lines to a `LineWriter`, without secrets (`nexau.redaction`).
 
-    def __init__(self, writer: LineWriter, emits: Emits = "trajectories") -> None:
+    `terminal`: a person may see them, so that what commands a terminal is written as escapes.
+    """
+
+    def __init__(
+        self, writer: LineWriter, emits: Emits = "trajectories", *, terminal: bool = False
+    ) -> None:
         self.writer = writer
         self.emits: Emits = emits
+        self._terminal = terminal
         self._encoder = msgspec.json.Encoder()
         self._buffer = bytearray()
 
     async def write(self, item: Item) -> None:
-        line = self._encoder.encode(item)
+        line = SECRETS.line(self._encoder.encode(item))
+        if self._terminal:
+            line = visible_json(line.decode()).encode()
         await self.writer.write(line)
 
 

@@ -5,10 +5,12 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nexau.definition import HttpServer, Server, StdioServer
 from nexau.placeholders import expand_env
 from nexau.processes import ProcessActor
+from nexau.redaction import SECRETS
 from nexau.sessions import Target
 from nexau.transports.connection import HttpTarget, StdioTarget
 
@@ -26,6 +28,7 @@ def locate(
         return StdioTarget(_python(config.command), config.args, env, _cwd(config, base)), None
     port = _free_port() if config.command is not None else 0
     url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
+    SECRETS.add(urlsplit(url).password or "")
     own = config.sessions == "rollout"
     headers = _expanded(config.headers, f"{name}.headers")
     target = HttpTarget(url, headers, listen=not own, own_session=own)
@@ -39,7 +42,9 @@ def locate(
 
 
 def _expanded(values: Mapping[str, str], where: str) -> dict[str, str]:
-    return {key: expand_env(text, os.environ, f"{where}.{key}") for key, text in values.items()}
+    expanded = {key: expand_env(text, os.environ, f"{where}.{key}") for key, text in values.items()}
+    SECRETS.add_named(expanded)
+    return expanded
 
 
 def _python(command: str) -> str:

@@ -7,6 +7,9 @@ from typing import NoReturn
 
 import typer
 
+from nexau.redaction import SECRETS
+from nexau.transports.visible import visible, visible_json
+
 OK = 0
 FAILED = 1
 """A rollout failed, a tool answered with an error, a server could not be reached."""
@@ -19,8 +22,8 @@ INTERRUPTED = 130
 
 
 def say(message: str) -> None:
-    """One line, or more, to stderr."""
-    typer.echo(message, err=True)
+    """One line, or more, to stderr: without secrets, nor what commands a terminal."""
+    typer.echo(SECRETS.text(visible(message)), err=True)
 
 
 def stop(message: str, code: int = WRONG) -> NoReturn:
@@ -30,7 +33,10 @@ def stop(message: str, code: int = WRONG) -> NoReturn:
 
 
 def emit(line: str) -> None:
-    """One line to stdout, for commands that print a few; ends the command when nobody reads."""
+    """One line of JSON to stdout, without secrets; ends the command when nobody reads."""
+    line = SECRETS.text(line)
+    if sys.stdout.isatty():
+        line = visible_json(line)
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

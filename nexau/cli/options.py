@@ -24,4 +24,12 @@ Grace = Annotated[
         min=0, metavar="SECONDS", help="After Ctrl-C, what runs may take as long to finish."
     ),
 ]
+Redact = Annotated[
+    Literal["all", "known"],
+    typer.Option(
+        envvar="NEXAU_REDACT",
+        help="Taken out of all output: secrets of the environment and of the agent file (known),"
+        " or also what looks like a common key (all).",
+    ),
+]
 AgentFile = Annotated[str, typer.Argument(metavar="AGENT", help="An agent file (YAML).")]

@@ -3,6 +3,7 @@
 import gc
 import resource
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import typer
 
@@ -10,6 +11,7 @@ import nexau
 from nexau import logs
 from nexau.actors._backend import run
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, WRONG, say
+from nexau.redaction import SECRETS
 
 YOUNG = 50_000
 """Objects made before the youngest generation is collected; CPython's own 700 costs a busy run
@@ -18,7 +20,13 @@ OPEN_FILES = 65_536
 """Enough for 16,000 sessions; more would slow down children that close all they inherit."""
 
 
-def start(main: Callable[[], Awaitable[int]], *, backend: str, log_level: logs.Level) -> None:
+def start(
+    main: Callable[[], Awaitable[int]],
+    *,
+    backend: str,
+    log_level: logs.Level,
+    redact: Literal["all", "known"] = "all",
+) -> None:
     """Run `main` and end the command with the exit code that it returns.
 
     What the user did wrong is said on stderr, without a traceback: a definition or a task file
@@ -26,6 +34,7 @@ def start(main: Callable[[], Awaitable[int]], *, backend: str, log_level: logs.L
     is no failure (0). Anything else is a fault of ours and rises.
     """
     logs.configure(log_level)
+    SECRETS.forms = redact == "all"
     tune_gc()
     raise_open_files()
     try:

@@ -14,7 +14,7 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
 from nexau.cli.interrupts import Interrupts, obey_signals
-from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Seed
+from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Redact, Seed
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
@@ -106,6 +106,7 @@ def rollout(
             help="A live bar, where stderr is a terminal and stdout is not.",
         ),
     ] = True,
+    redact: Redact = "all",
     log_level: LogLevel = "warning",
     backend: Backend = "uvloop",
 ) -> None:
@@ -115,7 +116,7 @@ def rollout(
     request = Request(
         agent, tasks, concurrency, repeat, emit, seed, retries, limit, grace, summary, progress
     )
-    start(partial(_rollout, request), backend=backend, log_level=log_level)
+    start(partial(_rollout, request), backend=backend, log_level=log_level, redact=redact)
 
 
 async def _rollout(request: Request) -> int:
@@ -146,7 +147,7 @@ async def _follow(
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
-            sinks=[nexau.LineSink(writer, request.emit)],
+            sinks=[nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())],
         ) as run,
     ):
         interrupts.guard(run)

@@ -10,11 +10,11 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, LIMIT, OK, stop
 from nexau.cli.interrupts import obey_signals
-from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, LogLevel, Seed
+from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, LogLevel, Redact, Seed
 from nexau.cli.program import start
 from nexau.cli.screen import watched
 from nexau.cli.view import View
-from nexau.transports.lines import open_lines
+from nexau.transports.lines import LineWriter, open_lines
 
 EPILOG = """
 **Examples**
@@ -59,6 +59,7 @@ def run(
     emit: Emit = "trajectories",
     json: Annotated[bool, typer.Option("--json", help="JSON lines also on a terminal.")] = False,
     seed: Seed = 0,
+    redact: Redact = "all",
     log_level: LogLevel = "warning",
     backend: Backend = "uvloop",
 ) -> None:
@@ -68,7 +69,7 @@ def run(
         stop("the task is empty")
     asked = nexau.Task(text, id="1", variables=dict(map(_variable, var or ())))
     request = Request(agent, asked, seed, emit, json or not watched())
-    start(partial(_run, request), backend=backend, log_level=log_level)
+    start(partial(_run, request), backend=backend, log_level=log_level, redact=redact)
 
 
 async def _run(request: Request) -> int:
@@ -83,13 +84,19 @@ async def _run(request: Request) -> int:
             [request.task],
             concurrency=1,
             seed=request.seed,
-            sinks=[nexau.LineSink(writer, request.emit) if request.json else View()],
+            sinks=[_sink(writer, request)],
         ) as rollout,
     ):
         interrupts.guard(rollout)
         async for trajectory in rollout:
             code = CODES[trajectory.status]
     return code
+
+
+def _sink(writer: LineWriter, request: Request) -> nexau.Sink:
+    if not request.json:
+        return View()
+    return nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())
 
 
 def _variable(given: str) -> tuple[str, Any]:

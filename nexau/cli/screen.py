@@ -6,7 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from nexau.redaction import SECRETS
 from nexau.transports.protocol import Content, Text as TextPart
+from nexau.transports.visible import visible
 
 
 def console() -> Console:
@@ -20,8 +22,8 @@ def watched() -> bool:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text from outside, with the control characters that would command the terminal shown as ?."""
-    clean = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+    """Text from outside, without secrets, nor what commands a terminal."""
+    clean = SECRETS.text(visible(text))
     # Styled as a span: a style of the whole would spread to what is appended.
     return Text().append(clean, style or None)
 

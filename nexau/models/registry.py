@@ -26,6 +26,7 @@ from nexau.models.script import ScriptPolicy, read_script
 from nexau.nearest import nearest
 from nexau.placeholders import expand_env
 from nexau.problems import display
+from nexau.redaction import SECRETS
 from nexau.transports.http import HttpClient, public_url
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -79,6 +80,7 @@ def _openai(
         name: expand_env(value, environ, f"model.headers.{name}")
         for name, value in config.headers.items()
     }
+    SECRETS.add_named(headers)
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
             raise DefinitionError(f"model.headers: {name!r} is not a name that a header can have")
@@ -135,6 +137,7 @@ def _key(variable: str | None, environ: Mapping[str, str], where: str) -> str | 
             f"{where}: the environment variable {variable} {state}{mend} (null sends no key)"
         )
     _check_value(key, f"{where}: the value of {variable}")
+    SECRETS.add(key)
     return key
 
 
