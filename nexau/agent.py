@@ -24,12 +24,14 @@ from nexau.models.base import (
     ToolMessage,
     Turn,
     UserMessage,
+    text_of,
 )
 from nexau.nearest import hint
 from nexau.prepare import Prepared
 from nexau.scope import Scope
 from nexau.trajectory import CallResult, RolloutError, Status
 from nexau.transports.protocol import Call, ErrorClass, Result, Text, Timing, Usage, failure
+from nexau.users import reply_of
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -100,9 +102,12 @@ class AgentActor(Actor):
             turn = await self._think()
             if not isinstance(turn, Turn):
                 return turn
-            if not turn.calls:
-                return Outcome("completed", turn.content)
-            await self._act(turn)
+            if turn.calls:
+                await self._act(turn)
+            else:
+                done = await self._answered(turn)
+                if done is not None:
+                    return done
 
     def _open(self, call: Call) -> Outcome | None:
         """Puts together the first prompt."""
@@ -162,6 +167,25 @@ class AgentActor(Actor):
         self._said = turn.content or self._said
         self.usage += spent
         return turn
+
+    async def _answered(self, turn: Turn) -> Outcome | None:
+        """The end, unless a user has more to say to this answer: then its message is taken in."""
+        user, recorder = self.scope.user, self.scope.recorder
+        if user is None or self.budget.parent is not None:
+            return Outcome("completed", turn.content)
+        if recorder.pending:
+            await self.scope.flush()
+        said = await user.ask(Call(f"said-{self._turns}", "user", {"said": turn.content}))
+        if said.is_error:
+            text = f"the simulated user failed: {text_of(said.content)}"
+            return Outcome("failed", turn.content, error=RolloutError("model", text))
+        reply = reply_of(said)
+        recorder.user_said(self.path, reply.text, reply.content)
+        if reply.done or reply.text is None:
+            return Outcome("completed", turn.content)
+        self._messages.append(AssistantMessage(turn.content, (), turn.reasoning))
+        self._messages.append(UserMessage(reply.text))
+        return None
 
     async def _act(self, turn: Turn) -> None:
         """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""

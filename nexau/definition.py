@@ -238,6 +238,33 @@ class Agent(Struct, frozen=True):
     """The file it was read from; relative paths in it start there."""
 
 
+class Saying(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """One message of a scripted user."""
+
+    say: str
+    """The message."""
+    expects: tuple[str, ...] = ()
+    """What the answer before it has to hold; where it does not, the user complains instead."""
+
+
+class User(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Who goes on talking after the first answer. A script (`says`, `expects`), or a persona and a
+    goal that a model plays (docs/scoring.md)."""
+
+    persona: str = ""
+    """Who it is."""
+    goal: str = ""
+    """What it is after; the agent never sees it."""
+    says: tuple[Saying, ...] = ()
+    """Its messages after the first, which is the task's `input`; each follows an answer."""
+    expects: tuple[str, ...] = ()
+    """What the last answer has to hold."""
+    complaint: str = "That is not what I asked for."
+    """What it says to an answer that lacks something."""
+    patience: int = 1
+    """Complaints before it leaves."""
+
+
 class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One line of a tasks file."""
 
@@ -252,6 +279,10 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     group: str | None = None
     metadata: dict[str, Any] = {}
     """Carried into the trajectory, never shown to a model."""
+    check: Any = None
+    """What has to hold at the end, for who scores the rollout; never shown to a model."""
+    user: User | None = None
+    """Who goes on talking; None: the first answer ends the rollout."""
 
 
 class DefinitionError(ValueError):

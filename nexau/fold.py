@@ -6,7 +6,7 @@ the same steps.
 
 from collections.abc import Iterable
 
-from nexau.models.base import Message
+from nexau.models.base import Message, UserMessage
 from nexau.trajectory import (
     Called,
     CallResult,
@@ -17,6 +17,7 @@ from nexau.trajectory import (
     Returned,
     Started,
     Step,
+    UserSaid,
 )
 from nexau.transports.protocol import ErrorClass, Text, Timing
 
@@ -82,6 +83,9 @@ class Fold:
             return None
         if kind is LimitHit:
             return None
+        if kind is UserSaid:
+            self._heard(event)  # type: ignore[arg-type]
+            return None
         return self._finished(event)  # type: ignore[arg-type]
 
     def _turn(self, event: ModelTurn) -> Step | None:
@@ -102,6 +106,12 @@ class Fold:
         if len(agent.results) < len(turn.calls):
             return None
         return self._complete(event.agent, agent, event.at)
+
+    def _heard(self, event: UserSaid) -> None:
+        if event.text:
+            agent = self._agents[event.agent]
+            agent.prompt = (*agent.prompt, UserMessage(event.text))
+            agent.mark = event.at
 
     def _finished(self, event: Finished) -> Step | None:
         """An agent that ends within a step completes it: calls without a result are cancelled."""

@@ -17,6 +17,8 @@ from nexau.trajectory import (
     Started,
     Status,
     Step,
+    UserOutcome,
+    UserSaid,
 )
 from nexau.transports.protocol import Usage
 
@@ -42,6 +44,7 @@ class Recorder:
         "ended",
         "pending",
         "rollout",
+        "user",
         "wants_events",
         "wants_steps",
     )
@@ -61,6 +64,8 @@ class Recorder:
         self.pending: list[Event | Step] = []
         self.ended: Finished | None = None
         """How the root agent ended."""
+        self.user: UserOutcome | None = None
+        """What the simulated user has said so far."""
         self._fold = Fold(rollout)
         self._seq = 0
 
@@ -103,6 +108,11 @@ class Recorder:
 
     def returned(self, agent: str, result: CallResult, at: float) -> None:
         self._emit(Returned(self.rollout, self._seq, at, agent, result))
+
+    def user_said(self, agent: str, text: str | None, content: bool | None) -> None:
+        self._emit(UserSaid(self.rollout, self._seq, self.clock(), agent, text or "", content))
+        before = self.user.messages if self.user is not None else ()
+        self.user = UserOutcome((*before, text) if text else before, content)
 
     def limit(self, agent: str, limit: str, owner: str, bound: float) -> None:
         self._emit(LimitHit(self.rollout, self._seq, self.clock(), agent, limit, owner, bound))

@@ -5,12 +5,16 @@ from hashlib import blake2b
 from typing import Protocol
 
 import anyio
+from msgspec import Struct
 
-from nexau.actors import Actor
+from nexau.actors import Actor, ActorRef
 from nexau.agent import AgentActor
 from nexau.assignments import Assignment
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
+from nexau.definition import Task
+from nexau.judging import JUDGE_SECONDS, UNGRADED, Ended, Grading, Held, Judge
+from nexau.nextstate import with_signals
 from nexau.prepare import Prepared
 from nexau.recorder import Recorder
 from nexau.scope import Scope
@@ -21,14 +25,25 @@ from nexau.trajectory import (
     Event,
     Finished,
     RolloutError,
+    Score,
     Status,
     Step,
     Trajectory,
 )
 from nexau.transports.protocol import Call, Timing, Usage
+from nexau.users import user_of
 
 SETTLE_SECONDS = 40.0
 """For which the end of a rollout waits for slow listeners and for sessions to reset or close."""
+
+
+class Judged(Struct, frozen=True):
+    """What was made of a rollout after its end."""
+
+    steps: tuple[Step, ...]
+    score: Score | None = None
+    note: str = ""
+    """Why there is no score, where there should be one."""
 
 
 class Host(Protocol):
@@ -41,6 +56,7 @@ class Host(Protocol):
     wants_steps: bool
     running: set[anyio.CancelScope]
     cancelled: bool
+    grading: Grading
 
     async def next(self) -> Assignment | None: ...
 
@@ -79,7 +95,8 @@ class Slot(Actor):
         began_at, began = recorder.clock(), time.perf_counter()
         sessions: dict[int, Session] = {}
         listens = host.wants_events or host.wants_steps
-        scope = Scope(task, seed, recorder, sessions, host.deliver if listens else None)
+        user = self._user(task, seed)
+        scope = Scope(task, seed, recorder, sessions, host.deliver if listens else None, user)
         queued = 0.0
         error: RolloutError | None = None
         with anyio.CancelScope() as cancel:
@@ -95,15 +112,21 @@ class Slot(Actor):
                 host.running.discard(cancel)
         seconds = time.perf_counter() - began
         ended = self._end(scope, error, cancelled=cancel.cancelled_caught)
-        if recorder.pending or sessions:
+        judged = Judged(tuple(recorder.steps))
+        if recorder.pending or sessions or user is not None or host.grading is not UNGRADED:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
                 await scope.flush()
+                if host.grading is not UNGRADED:
+                    judged = await self._judge(scope, ended)
                 await self._release(sessions)
+                if user is not None:
+                    await user.stop()
         return seal(
             host.prepared,
             assignment,
             recorder,
             ended,
+            judged,
             attempt=attempt,
             seed=seed,
             started_at=began_at,
@@ -111,6 +134,31 @@ class Slot(Actor):
             queued=queued,
             final=ended.status != "failed" or attempt == host.retries or host.cancelled,
         )
+
+    def _user(self, task: Task, seed: int) -> ActorRef | None:
+        if task.user is None:
+            return None
+        return self.context.spawn(user_of(task, seed, self.host.grading.user_model))
+
+    async def _judge(self, scope: Scope, finished: Finished) -> Judged:
+        """The score and the signals. A judge that fails leaves a note in place of a score."""
+        grading = self.host.grading
+        steps = tuple(scope.recorder.steps)
+        servers = {
+            pool.name: Held(pool.config, scope.sessions[pool.key].link.connection)
+            for pool in self.host.prepared.servers
+            if pool.key in scope.sessions
+        }
+        ended = Ended(scope.task, finished, steps, scope.recorder.user, servers)
+        score: Score | None = None
+        note = f"the judge did not answer within {JUDGE_SECONDS:g} s" if grading.judge else ""
+        with anyio.move_on_after(JUDGE_SECONDS):
+            if grading.judge is not None:
+                score, note = await guarded(_scored(grading.judge, ended), _unscored)
+            if grading.signals:
+                steps = await with_signals(ended, score, grading.judge_model)
+            return Judged(steps, score, note)
+        return Judged(steps, score, note)
 
     async def _acquire(self, sessions: dict[int, Session]) -> RolloutError | None:
         """One session of each server, in an order that is the same for all: no deadlock."""
@@ -131,7 +179,8 @@ class Slot(Actor):
         prepared = self.host.prepared
         budget = Budget(prepared.limits)
         # The agent of an attempt that was cut off may not be gone yet.
-        name = "root" if not self.context.children else None
+        taken = any(child.name == "root" for child in self.context.children)
+        name = None if taken else "root"
         ref = self.context.spawn(lambda: AgentActor(prepared, scope, budget), name)
         call = Call(
             "root", prepared.name, {"task": scope.task.input}, prepared.limits, budget.deadline
@@ -152,6 +201,14 @@ class Slot(Actor):
         return recorder.finished("root", status, None, None, error, Usage())
 
 
+async def _scored(judge: Judge, ended: Ended) -> tuple[Score | None, str]:
+    return await judge.judge(ended), ""
+
+
+def _unscored(error: Exception) -> tuple[Score | None, str]:
+    return None, f"the judge failed: {describe(error)}"
+
+
 def _crashed(error: Exception) -> RolloutError:
     return RolloutError("crashed", describe(error))
 
@@ -161,6 +218,7 @@ def seal(
     assignment: Assignment,
     recorder: Recorder,
     ended: Finished,
+    judged: Judged,
     *,
     attempt: int,
     seed: int,
@@ -171,7 +229,7 @@ def seal(
 ) -> Trajectory:
     """The trajectory of an attempt that has ended."""
     task = assignment.task
-    steps = tuple(recorder.steps)
+    steps, score = judged.steps, judged.score
     usage, timing = Usage(), Timing(queue=queued)
     for step in steps:
         if step.usage is not NO_USAGE:
@@ -188,7 +246,7 @@ def seal(
         ended.answer,
         ended.limit,
         ended.error,
-        None,
+        score.reward if score is not None else None,
         usage,
         timing,
         assignment.repeat,
@@ -200,6 +258,9 @@ def seal(
         seconds,
         prepared.records,
         task.metadata,
+        score,
+        recorder.user,
+        judged.note,
     )
 
 

@@ -12,6 +12,7 @@ from nexau.actors import Actor, ActorRef, Context, Down
 from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
 from nexau.histogram import Histogram
+from nexau.judging import UNGRADED, Grading
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
 from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
@@ -74,8 +75,11 @@ class Run:
         seed: int,
         retries: int,
         sinks: Sequence[Sink],
+        grading: Grading = UNGRADED,
+        repeat: int = 1,
     ) -> None:
         self.prepared = prepared
+        self.grading = grading
         self.seed = seed
         self.retries = retries
         self.concurrency = concurrency
@@ -91,7 +95,7 @@ class Run:
         self._silence: anyio.CancelScope | None = None
         """Around the wait for a task that the source does not have yet."""
         self._closed = False
-        self._tally = Tally()
+        self._tally = Tally(repeat)
         self._began = time.perf_counter()
         self._ended: float | None = None
         self._error: Exception | None = None

@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from nexau.actors import ActorSystem, PoolRef, open_system
 from nexau.assignments import Assignments, Repeated
 from nexau.definition import (
     Agent,
+    ModelConfig,
     OpenAIModel,
     PlanModel,
     PythonTool,
@@ -21,6 +23,7 @@ from nexau.definition import (
 )
 from nexau.group import Group
 from nexau.histogram import Histogram
+from nexau.judging import UNGRADED, Grading, Judge
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model
@@ -38,6 +41,8 @@ from nexau.trajectory import Trajectory
 from nexau.transports.http import HttpClient, open_http
 
 CLOSE_SECONDS = 30.0
+
+AnyModel = ModelConfig | Model
 
 MODEL_CONFIGS = (OpenAIModel, PlanModel, ScriptModel, ReplayModel)
 
@@ -101,12 +106,20 @@ class Runtime:
         seed: int | None = None,
         retries: int = 0,
         sinks: Sequence[Sink] = (),
+        judge: Judge | None = None,
+        signals: bool = False,
+        judge_model: AnyModel | None = None,
+        user_model: AnyModel | None = None,
     ) -> AsyncIterator[Run]:
         """Rollouts of every task, `repeat` times each, `concurrency` at once.
 
         A failed rollout is tried again up to `retries` times, and every attempt is kept. Leaving
         the block early cancels what still runs. Raises `ToolsUnavailable` or `DefinitionError`
         before anything has begun.
+
+        `judge` scores each rollout as it ends; `signals` marks its steps by what came next, with
+        the votes of `judge_model` where rules do not tell; `user_model` plays the users of tasks
+        that give them a goal and no script.
         """
         if repeat < 1:
             raise ValueError("repeat is at least 1")
@@ -117,6 +130,8 @@ class Runtime:
             seed=seed,
             retries=retries,
             sinks=sinks,
+            grading=self._grading(judge, signals, judge_model, user_model),
+            repeat=repeat,
         ) as run:
             yield run
 
@@ -130,8 +145,12 @@ class Runtime:
         seed: int | None = None,
         retries: int = 0,
         sinks: Sequence[Sink] = (),
+        grading: Grading = UNGRADED,
+        repeat: int = 1,
     ) -> AsyncIterator[Run]:
-        """As `rollouts`, for work that comes from elsewhere than a source of tasks."""
+        """As `rollouts`, for work that comes from elsewhere than a source of tasks. `repeat` is
+        how often each task comes, for the summary.
+        """
         if concurrency < 1 or retries < 0:
             raise ValueError("concurrency is at least 1, retries at least 0")
         prepared = await self.prepare(agent)
@@ -144,6 +163,8 @@ class Runtime:
             seed=self._seed if seed is None else seed,
             retries=retries,
             sinks=sinks,
+            grading=grading,
+            repeat=repeat,
         )
         ref = self._runs.start(run)
         try:
@@ -199,15 +220,33 @@ class Runtime:
         bind(prepared, agent, servers, pools)
         return prepared
 
+    def _grading(
+        self,
+        judge: Judge | None,
+        signals: bool,
+        judge_model: AnyModel | None,
+        user_model: AnyModel | None,
+    ) -> Grading:
+        if judge is None and not signals and judge_model is None and user_model is None:
+            return UNGRADED
+        return Grading(
+            judge,
+            signals,
+            None if judge_model is None else self._open_policy("judge", judge_model, None),
+            None if user_model is None else self._open_policy("user", user_model, None),
+        )
+
     def _open_model(self, agent: Agent) -> PoolRef:
-        model = agent.model
+        base = agent.source.parent if agent.source is not None else None
+        return self._open_policy(agent.name, agent.model, base)
+
+    def _open_policy(self, name: str, model: AnyModel, base: Path | None) -> PoolRef:
         if isinstance(model, MODEL_CONFIGS):
-            base = agent.source.parent if agent.source is not None else None
-            chance = random.Random(f"{self._seed}/{agent.name}")
+            chance = random.Random(f"{self._seed}/{name}")
             model = open_model(model, base_dir=base, http=self._http, chance=chance)
             self._models.append(model)
         policy = model
-        return self._model_pools.add_pool(agent.name, lambda: PolicyActor(policy))
+        return self._model_pools.add_pool(name, lambda: PolicyActor(policy))
 
     def _open_function(self, agent: Agent, tool: PythonTool) -> PoolRef:
         name = f"{agent.name}.{tool.spec.name}"

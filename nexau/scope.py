@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 
+from nexau.actors import ActorRef
 from nexau.definition import Task
 from nexau.recorder import Recorder
 from nexau.sessions import Session
@@ -15,7 +16,7 @@ Deliver = Callable[[Event | Step], Awaitable[None]]
 class Scope:
     """The task, its record, and the sessions that this rollout holds."""
 
-    __slots__ = ("_deliver", "_order", "crashes", "recorder", "seed", "sessions", "task")
+    __slots__ = ("_deliver", "_order", "crashes", "recorder", "seed", "sessions", "task", "user")
 
     def __init__(
         self,
@@ -24,12 +25,15 @@ class Scope:
         recorder: Recorder,
         sessions: Mapping[int, Session],
         deliver: Deliver | None = None,
+        user: ActorRef | None = None,
     ) -> None:
         self.task = task
         self.seed = seed
         self.recorder = recorder
         self.sessions = sessions
         """By the key of the server (`ServerPool.key`)."""
+        self.user = user
+        """Answers what the root agent says, where somebody talks with it."""
         self._deliver = deliver
         self._order = anyio.Lock() if deliver is not None else None
 

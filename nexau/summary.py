@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from nexau.histogram import Histogram, Percentiles
+from nexau.passk import PassRates, PassTally
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Usage
 
@@ -39,12 +40,15 @@ class Summary(Struct, frozen=True):
     usage: Usage
     peak_memory_bytes: int
     """Largest resident set of this process since it began; its servers are not in it."""
+    passes: PassRates | None = None
+    """Where rollouts were scored."""
 
 
 class Tally:
     """Adds up trajectories as they end."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeat: int = 1) -> None:
+        self.passes = PassTally(repeat)
         self.rollouts = 0
         self.steps = 0
         self.calls = 0
@@ -77,6 +81,7 @@ class Tally:
                 if result.error_class is not None:
                     self.error_classes[result.error_class] += 1
         self.usage += trajectory.usage
+        self.passes.add(trajectory)
 
     def summary(self, seconds: float, lag: Histogram) -> Summary:
         rate = 1 / seconds if seconds > 0 else 0.0
@@ -98,6 +103,7 @@ class Tally:
             loop_lag=lag.percentiles(),
             usage=self.usage,
             peak_memory_bytes=peak_memory_bytes(),
+            passes=self.passes.rates(),
         )
 
     def statistics(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nexau.definition import DefinitionError, Task
 from nexau.forms import read
@@ -44,7 +45,7 @@ def make_task(value: object, number: int, where: str) -> Task:
 
 
 def _numbered(task: Task, number: int) -> Task:
-    return Task(task.input, str(number), task.variables, task.plan, task.group, task.metadata)
+    return replace(task, id=str(number))
 
 
 class TaskLines:

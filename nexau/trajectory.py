@@ -29,6 +29,36 @@ class RolloutError(Struct, frozen=True, tag=False, gc=False):
     message: str
 
 
+class Signal(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What came next says about a step: 1 it helped, -1 it did not, 0 it does not tell."""
+
+    value: Literal[-1, 0, 1]
+    evidence: str
+    by: Literal["rule", "judge"] = "rule"
+    votes: tuple[int, ...] = ()
+    """Of the judge's model; `value` is their majority, 0 where there is none."""
+
+
+class Score(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a rollout was worth, by the check of its task."""
+
+    reward: float
+    """The product of the components; 0 where the rollout ended before its time."""
+    components: dict[str, float] = {}
+    """`state`, `answer`, `user` and what else the check asks for, each 0 to 1."""
+    notes: tuple[str, ...] = ()
+    """What did not hold, and where."""
+
+
+class UserOutcome(Struct, frozen=True, omit_defaults=True, gc=False):
+    """How the simulated user left."""
+
+    messages: tuple[str, ...]
+    """What it said after the task, in order; the steps' prompts hold all that was answered."""
+    content: bool | None = None
+    """Whether it got what it wanted; None where the rollout ended first."""
+
+
 class CallResult(Struct, frozen=True, omit_defaults=True, gc=False):
     """The observation that answers one call of a step."""
 
@@ -57,7 +87,8 @@ class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True
     """Turns of this agent before this one."""
     prompt: tuple[Message, ...]
     """Messages that came into the prompt since this agent's step before: at turn 0 the system
-    prompt and the task; later nothing, because the step before holds its response and results."""
+    prompt and the task; later what a simulated user said, if anything, because the step before
+    holds its response and results."""
     response: str
     calls: tuple[ToolCall, ...] = ()
     results: tuple[CallResult, ...] = ()
@@ -68,6 +99,8 @@ class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True
     usage: Usage = Usage()
     timing: Timing = Timing()
     tokens: TokenData | None = None
+    signal: Signal | None = None
+    """What came next says about it, where signals were asked for (docs/scoring.md)."""
 
 
 class Started(Struct, frozen=True, tag_field="type", tag="started", omit_defaults=True, gc=False):
@@ -120,6 +153,19 @@ class Returned(Struct, frozen=True, tag_field="type", tag="result", omit_default
     result: CallResult
 
 
+class UserSaid(Struct, frozen=True, tag_field="type", tag="user", omit_defaults=True, gc=False):
+    """A simulated user's message, after an answer."""
+
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    text: str
+    """Empty where it has nothing more to say."""
+    content: bool | None = None
+    """With its last message: whether it got what it wanted."""
+
+
 class LimitHit(Struct, frozen=True, tag_field="type", tag="limit", omit_defaults=True, gc=False):
     rollout: str
     seq: int
@@ -146,7 +192,7 @@ class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defau
     timing: Timing = Timing()
 
 
-Event = Started | ModelTurn | Called | Returned | LimitHit | Finished
+Event = Started | ModelTurn | Called | Returned | UserSaid | LimitHit | Finished
 
 
 class AgentRecord(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -191,3 +237,9 @@ class Trajectory(
     """From admission to the end."""
     agents: tuple[AgentRecord, ...] = ()
     metadata: dict[str, Any] = {}
+    score: Score | None = None
+    """How `reward` came about, where the rollout was checked."""
+    user: UserOutcome | None = None
+    """How the simulated user left, where there was one."""
+    unscored: str = ""
+    """Why there is no score, where the rollout was to be checked."""

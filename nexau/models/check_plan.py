@@ -6,7 +6,7 @@ from typing import Any
 from nexau.models.gold import CALL_ID, PlanProblem, Reference, escape, references
 from nexau.nearest import hint
 
-_PLAN_KEYS = ("turns", "answer")
+_PLAN_KEYS = ("turns", "answer", "then")
 _CALL_KEYS = ("id", "name", "arguments", "plan")
 MAX_DEPTH = 16
 """Levels of sub-agents' plans."""
@@ -24,11 +24,30 @@ def _check(plan: Any, at: str, depth: int) -> Iterator[PlanProblem]:
     if depth >= MAX_DEPTH:
         yield PlanProblem(at, f"plans are nested deeper than {MAX_DEPTH} levels")
         return
+    known: set[str] = set()
+    yield from _check_part(plan, at, known, depth)
+    then = plan.get("then", [])
+    if not isinstance(then, list | tuple):
+        yield PlanProblem(f"{at}/then", f"then is a list of plans, not {_kind(then)}")
+        return
+    for index, part in enumerate(then):
+        here = f"{at}/then/{index}"
+        if not isinstance(part, dict):
+            yield PlanProblem(here, f"a plan is an object, not {_kind(part)}")
+        elif part.get("then"):
+            yield PlanProblem(f"{here}/then", "then stands in the first plan only")
+        else:
+            yield from _check_part(part, here, known, depth)
+
+
+def _check_part(
+    plan: dict[Any, Any], at: str, known: set[str], depth: int
+) -> Iterator[PlanProblem]:
+    """One plan of a conversation. Adds the ids of its calls to `known`."""
     yield from _unknown_keys(plan, _PLAN_KEYS, at)
     turns = plan.get("turns", [])
-    known: set[str] = set()
     if isinstance(turns, list | tuple):
-        taken: set[str] = set()
+        taken = set(known)
         for index, turn in enumerate(turns):
             yield from _check_turn(turn, f"{at}/turns/{index}", known, taken, depth)
             known |= taken

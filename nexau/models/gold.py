@@ -9,6 +9,9 @@ value `{"$result": ID, "pointer": POINTER}` stands for what an earlier call of t
 brought back, `{{ID/POINTER}}` inside a string for the same as text; `{{{{` is a literal `{{`.
 POINTER is a JSON Pointer (RFC 6901) into the call's structured content, or into its text read as
 JSON where it has none; without one it is the whole.
+
+Where a simulated user goes on after the answer, `then` has a plan for each further message: its
+calls may refer to those of the plans before it.
 """
 
 import re
@@ -36,6 +39,13 @@ class PlannedCall(Struct, frozen=True, forbid_unknown_fields=True):
 class GoldPlan(Struct, frozen=True, forbid_unknown_fields=True):
     turns: tuple[tuple[PlannedCall, ...], ...] = ()
     answer: str = ""
+    then: "tuple[GoldPlan, ...]" = ()
+    """What follows the user's next messages, one after the other."""
+
+    @property
+    def parts(self) -> "tuple[GoldPlan, ...]":
+        """This plan and those that follow it."""
+        return (self, *self.then)
 
 
 class PlanProblem(Struct, frozen=True):

@@ -95,7 +95,9 @@ def _read(source: Any) -> GoldPlan:
 
 def _odd(plan: GoldPlan) -> bool:
     ids: list[str] = []
-    for turn in plan.turns:
+    if any(part.then for part in plan.then):
+        return True
+    for turn in (turn for part in plan.parts for turn in part.turns):
         if not turn:
             return True
         for call in turn:
@@ -107,20 +109,21 @@ def _odd(plan: GoldPlan) -> bool:
 
 
 def _part(plan: GoldPlan, path: str) -> tuple[Turn | _Open, ...]:
-    """The turns of one agent: calls, then the answer."""
-    own = _find(plan, path)
+    """The turns of one agent: calls, then the answer; the same for each message that follows."""
     prefix = "" if path == "root" else f"{path.removeprefix('root/')}:"
     turns: list[Turn | _Open] = []
-    for index, planned in enumerate(own.turns):
-        calls = tuple(_call(call, index, i, prefix) for i, call in enumerate(planned))
-        if any(is_open(call.arguments) for call in planned):
-            turns.append(_Open(calls))
+    for part in _find(plan, path).parts:
+        for planned in part.turns:
+            index = len(turns)
+            calls = tuple(_call(call, index, i, prefix) for i, call in enumerate(planned))
+            if any(is_open(call.arguments) for call in planned):
+                turns.append(_Open(calls))
+            else:
+                turns.append(Turn(calls=calls, finish_reason="tool_calls", model=NAME))
+        if "{{" in part.answer:
+            turns.append(_Open(answer=part.answer))
         else:
-            turns.append(Turn(calls=calls, finish_reason="tool_calls", model=NAME))
-    if "{{" in own.answer:
-        turns.append(_Open(answer=own.answer))
-    else:
-        turns.append(Turn(own.answer, model=NAME))
+            turns.append(Turn(part.answer, model=NAME))
     return tuple(turns)
 
 
@@ -132,7 +135,7 @@ def _call(call: PlannedCall, turn: int, index: int, prefix: str) -> ToolCall:
 def _find(plan: GoldPlan, path: str) -> GoldPlan:
     for segment in path.split("/")[1:]:
         name, _, number = segment.rpartition("#")
-        calls = [call for turn in plan.turns for call in turn if call.name == name]
+        calls = [c for part in plan.parts for turn in part.turns for c in turn if c.name == name]
         index = int(number) - 1 if number.isdecimal() else -1
         if not 0 <= index < len(calls):
             raise ModelError(f"the task's plan has no call that starts {path}")

@@ -272,3 +272,15 @@ def test_what_holds_no_reference_is_played_as_it_is(arguments: dict[str, Any]) -
         assert turns[0].calls[0].arguments == arguments
 
     anyio.run(check)
+
+
+def test_plans_of_a_conversation_share_their_ids() -> None:
+    first = {"turns": [[{"id": "a", "name": "x"}]], "answer": "1"}
+    refers = {"turns": [[{"name": "x", "arguments": {"y": {"$result": "a"}}}]], "answer": "{{a}}"}
+    assert check_plan({**first, "then": [refers]}) == []
+    twice = check_plan({**first, "then": [first]})
+    assert [p.pointer for p in twice] == ["/then/0/turns/0/0/id"]
+    nested = check_plan({**first, "then": [{"answer": "", "then": [first]}]})
+    assert [p.pointer for p in nested] == ["/then/0/then"]
+    assert [p.pointer for p in check_plan({"then": 3})] == ["/then"]
+    assert [p.pointer for p in check_plan({"then": [3]})] == ["/then/0"]
