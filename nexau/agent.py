@@ -150,6 +150,7 @@ class AgentActor(Actor):
             scope.task.plan,
             held.max_tokens,
             budget.deadline,
+            self._hear if recorder.wants_events else None,
         )
         spent = Usage()
         started = recorder.clock()
@@ -186,6 +187,11 @@ class AgentActor(Actor):
         self._messages.append(AssistantMessage(turn.content, (), turn.reasoning))
         self._messages.append(UserMessage(reply.text))
         return None
+
+    async def _hear(self, text: str, reasoning: str, attempt: int) -> None:
+        """What the model says while it says it, for whoever listens."""
+        self.scope.recorder.delta(self.path, self._turns, text, reasoning, attempt)
+        await self.scope.flush()
 
     async def _act(self, turn: Turn) -> None:
         """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""

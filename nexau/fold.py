@@ -10,16 +10,21 @@ from nexau.models.base import Message, UserMessage
 from nexau.trajectory import (
     Called,
     CallResult,
+    Delta,
     Event,
     Finished,
     LimitHit,
     ModelTurn,
+    Progressed,
     Returned,
     Started,
     Step,
     UserSaid,
 )
 from nexau.transports.protocol import ErrorClass, Text, Timing
+
+_NO_PART = frozenset({LimitHit, Delta, Progressed})
+"""Events that no step is made of."""
 
 
 class _Agent:
@@ -81,7 +86,7 @@ class Fold:
         if kind is Started:
             self._agents[event.agent] = _Agent(event.prompt, event.at)  # type: ignore[union-attr]
             return None
-        if kind is LimitHit:
+        if kind in _NO_PART:
             return None
         if kind is UserSaid:
             self._heard(event)  # type: ignore[arg-type]

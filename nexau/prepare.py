@@ -9,6 +9,7 @@ import msgspec
 from nexau.actors import ActorStopped, Killed, PoolRef
 from nexau.arguments import validator
 from nexau.definition import Agent, DefinitionError, McpTools, OpenAIModel, Price, PythonTool
+from nexau.hearing import heard
 from nexau.nearest import hint
 from nexau.prompts import compile_prompt, render
 from nexau.scope import Scope
@@ -70,7 +71,10 @@ class McpRoute:
     def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
         if call.name != self.name:
             call = Call(call.id, self.name, call.arguments, call.limits, call.deadline, call.trace)
-        return scope.sessions[self.key].ask(call, scope.seed)
+        session = scope.sessions[self.key]
+        if scope.recorder.wants_events:
+            return heard(scope, session, call)
+        return session.ask(call, scope.seed)
 
 
 class Prepared:

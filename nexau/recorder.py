@@ -8,10 +8,12 @@ from nexau.models.base import Message, ToolCall, Turn
 from nexau.trajectory import (
     Called,
     CallResult,
+    Delta,
     Event,
     Finished,
     LimitHit,
     ModelTurn,
+    Progressed,
     Returned,
     RolloutError,
     Started,
@@ -20,7 +22,7 @@ from nexau.trajectory import (
     UserOutcome,
     UserSaid,
 )
-from nexau.transports.protocol import Usage
+from nexau.transports.protocol import Progress, Usage
 
 _EPOCH = time.time() - time.perf_counter()
 
@@ -117,6 +119,25 @@ class Recorder:
     def limit(self, agent: str, limit: str, owner: str, bound: float) -> None:
         self._emit(LimitHit(self.rollout, self._seq, self.clock(), agent, limit, owner, bound))
 
+    def delta(self, agent: str, turn: int, text: str, reasoning: str, attempt: int) -> None:
+        self._tell(
+            Delta(self.rollout, self._seq, self.clock(), agent, turn, text, reasoning, attempt)
+        )
+
+    def progressed(self, agent: str, said: Progress) -> None:
+        self._tell(
+            Progressed(
+                self.rollout,
+                self._seq,
+                self.clock(),
+                agent,
+                said.id,
+                said.progress,
+                said.total,
+                said.message,
+            )
+        )
+
     def finished(
         self,
         agent: str,
@@ -142,6 +163,11 @@ class Recorder:
             self.ended = event
         self._emit(event)
         return event
+
+    def _tell(self, event: Event) -> None:
+        """Of what is said to listeners and is no part of the record."""
+        self._seq += 1
+        self.pending.append(event)
 
     def _emit(self, event: Event) -> None:
         self._seq += 1

@@ -44,5 +44,12 @@ class Scope:
             return
         async with self._order:
             pending, self.recorder.pending = self.recorder.pending, []
-            for item in pending:
-                await self._deliver(item)
+            delivered = 0
+            try:
+                for item in pending:
+                    await self._deliver(item)
+                    delivered += 1
+            finally:
+                # Whoever is cancelled while a listener is slow leaves the rest to the next.
+                if delivered < len(pending):
+                    self.recorder.pending[:0] = pending[delivered:]

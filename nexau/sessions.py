@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from nexau.actors import Actor, PoolRef
 from nexau.latency import Replay, clock, pause_until
 from nexau.transports.adaptive import Gate
+from nexau.transports.caller import OnProgress
 from nexau.transports.connection import (
     Connection,
     ConnectionFailed,
@@ -165,7 +166,12 @@ class McpTool(Actor):
         self.link = link
         self.timeout = timeout
 
-    async def receive(self, message: Call) -> Result:
+    async def receive(self, message: "Call | Told") -> Result:
+        if type(message) is Call:
+            return await self._answer(message, None)
+        return await self._answer(message.call, message.on_progress)  # type: ignore[union-attr]
+
+    async def _answer(self, message: Call, on_progress: OnProgress | None) -> Result:
         connection = self.link.connection
         timeout = self.timeout
         if message.deadline is not None:
@@ -178,15 +184,20 @@ class McpTool(Actor):
                 reason = self.link.failed or f"server {self.link.name!r} is restarting"
                 return failure(message.id, "unavailable", reason)
         return await connection.call(
-            message.name, message.arguments, call_id=message.id, timeout=timeout
+            message.name,
+            message.arguments,
+            call_id=message.id,
+            timeout=timeout,
+            on_progress=on_progress,
         )
 
 
-class SeededCall(Struct, frozen=True):
-    """A call, and the seed of the rollout that it belongs to."""
+class Told(Struct, frozen=True):
+    """A call, the seed of the rollout that it belongs to, and who wants to hear how far it is."""
 
     call: Call
-    seed: int
+    seed: int = 0
+    on_progress: OnProgress | None = None
 
 
 class ReplayTool(McpTool):
@@ -202,8 +213,9 @@ class ReplayTool(McpTool):
         self.replay = replay
         self.clock = clock()
 
-    async def receive(self, message: Call | SeededCall) -> Result:
-        call, seed = (message, 0) if isinstance(message, Call) else (message.call, message.seed)
+    async def receive(self, message: Call | Told) -> Result:
+        told = Told(message) if isinstance(message, Call) else message
+        call, seed = told.call, told.seed
         began = self.clock()
         limit = self.timeout
         if call.deadline is not None:
@@ -213,7 +225,7 @@ class ReplayTool(McpTool):
         try:
             drawn = replay.draw(seed, call.trace, call.id, call.name)
             if drawn.error_class is None:
-                result = await super().receive(call)
+                result = await self._answer(call, told.on_progress)
             else:
                 result = failure(call.id, drawn.error_class, drawn.text or "as recorded")
             await pause_until(began + min(drawn.seconds, limit), self.clock)
@@ -248,13 +260,16 @@ class Session:
         self.uses = 0
         self.lease: object = None
 
-    def ask(self, call: Call, seed: int) -> Awaitable[Result]:
-        message = SeededCall(call, seed) if self.replays else call
+    def ask(
+        self, call: Call, seed: int, on_progress: OnProgress | None = None
+    ) -> Awaitable[Result]:
+        plain = on_progress is None and not self.replays
+        message = call if plain else Told(call, seed, on_progress)
         if self.gate is None:
             return self.callers.ask(message)
         return self._in_turn(self.gate, message)
 
-    async def _in_turn(self, gate: Gate, message: Call | SeededCall) -> Result:
+    async def _in_turn(self, gate: Gate, message: Call | Told) -> Result:
         began = anyio.current_time()
         await gate.enter()
         entered = anyio.current_time()

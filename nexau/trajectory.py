@@ -192,7 +192,40 @@ class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defau
     timing: Timing = Timing()
 
 
-Event = Started | ModelTurn | Called | Returned | UserSaid | LimitHit | Finished
+class Delta(Struct, frozen=True, tag_field="type", tag="delta", omit_defaults=True, gc=False):
+    """A piece of a turn while the model is saying it. No step needs it: `ModelTurn` has the whole.
+    Only for listeners to events, where the model streams."""
+
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    turn: int
+    text: str = ""
+    reasoning: str = ""
+    attempt: int = 0
+    """A turn that broke off is said again from its beginning: the count of those before."""
+
+
+class Progressed(
+    Struct, frozen=True, tag_field="type", tag="progress", omit_defaults=True, gc=False
+):
+    """How far a tool is with a call, as its server tells. No step needs it. Only for listeners to
+    events."""
+
+    rollout: str
+    seq: int
+    at: float
+    agent: str
+    call_id: str
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+Event = (
+    Started | ModelTurn | Called | Returned | UserSaid | LimitHit | Finished | Delta | Progressed
+)
 
 
 class AgentRecord(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -1,6 +1,6 @@
 """What every policy answers to: `Model.turn(request) -> Turn`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -93,6 +93,13 @@ class ModelRequest(Struct, frozen=True, gc=False):
     """Output tokens left in the budget, if it is bounded."""
     deadline: float | None = None
     """Seconds on the event loop's clock."""
+    on_delta: "OnDelta | None" = None
+    """Told what the model says while it says it, where the policy streams. None: nobody listens."""
+
+
+OnDelta = Callable[[str, str, int], Awaitable[None]]
+"""Takes text, reasoning, and how many attempts at the turn broke off before. May take its time:
+the stream waits."""
 
 
 class ModelError(Exception):

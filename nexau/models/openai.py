@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.definition import OpenAIModel
-from nexau.models.base import ModelError, ModelRequest, Turn
+from nexau.models.base import ModelError, ModelRequest, OnDelta, Turn
 from nexau.models.endpoints import Endpoint, EndpointStatistics, Pace, choose
 from nexau.models.openai_exchange import Exchange, Failed
 from nexau.models.openai_prefix import Prefixes, PrefixStatistics
@@ -74,7 +75,7 @@ class OpenAIChat:
             if failed is None or self._may_retry(endpoint, failed):
                 tokens = endpoint.pace.estimate(len(body))
                 waited += await self._admission(endpoint, tokens, request.deadline)
-                outcome = await self._attempt(endpoint, body, tokens, request.deadline, context)
+                outcome = await self._attempt(endpoint, body, tokens, request, attempt, context)
                 if isinstance(outcome, Turn):
                     if not outcome.calls:
                         self._prefixes.forget(request.messages)
@@ -169,10 +170,12 @@ class OpenAIChat:
         endpoint: Endpoint,
         body: bytes,
         tokens: float,
-        deadline: float | None,
+        request: ModelRequest,
+        attempt: int,
         context: Context,
     ) -> Turn | Failed:
         pace, now, timeout = endpoint.pace, anyio.current_time(), self._config.timeout
+        deadline, on_delta = request.deadline, request.on_delta
         if deadline is not None:
             if now >= deadline:
                 pace.put_back(tokens)
@@ -180,7 +183,8 @@ class OpenAIChat:
             timeout = min(timeout, deadline - now)
         pace.sent()
         try:
-            outcome = await self._exchange.attempt(endpoint, body, timeout, context)
+            hear = None if on_delta is None else partial(_told, on_delta, attempt)
+            outcome = await self._exchange.attempt(endpoint, body, timeout, context, hear)
         finally:
             pace.in_flight -= 1
         if isinstance(outcome, Turn):
@@ -234,6 +238,10 @@ class OpenAIChat:
         log.info("model request failed, will be sent again", reason=failed.message, seconds=wait)
         await anyio.sleep(wait)
         return wait
+
+
+async def _told(on_delta: OnDelta, attempt: int, text: str, reasoning: str) -> None:
+    await on_delta(text, reasoning, attempt)
 
 
 async def _sleep(seconds: float, deadline: float | None) -> None:

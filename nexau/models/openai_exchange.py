@@ -1,7 +1,7 @@
 """One attempt at a chat completion: a request over HTTP, and what became of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,8 @@ from nexau.transports.retry import RETRIED, asked_wait
 
 _ERROR_BYTES = 65_536
 _ERROR_TEXT = 500
+
+Hear = Callable[[str, str], Awaitable[None]]
 
 
 class Failed(Struct, frozen=True):
@@ -47,15 +49,21 @@ class Exchange:
         self._wall_clock = wall_clock
 
     async def attempt(
-        self, endpoint: Endpoint, body: bytes, timeout: float, context: Context
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        timeout: float,
+        context: Context,
+        hear: Hear | None = None,
     ) -> Turn | Failed:
+        """`hear` is told text and reasoning of a streamed answer as they come."""
         try:
             async with self._http.request(
                 "POST", endpoint.url, headers=endpoint.headers, body=body, timeout=timeout
             ) as response:
                 if response.status != 200:
                     return await self._refused(endpoint, response)
-                return turn_of(await self._answer(response), context)
+                return turn_of(await self._answer(response, hear), context)
         except HttpError as error:
             again = error.kind not in ("url", "tls")
             return Failed(str(error), again=again, outright=error.kind in ("connect", "tls"))
@@ -63,7 +71,7 @@ class Exchange:
             said = clean(str(error), endpoint.secrets)
             return Failed(f"{said} ({public_url(endpoint.url)})", 200)
 
-    async def _answer(self, response: HttpResponse) -> WireAnswer:
+    async def _answer(self, response: HttpResponse, hear: Hear | None) -> WireAnswer:
         if not self._stream or "json" in response.headers.get("content-type", ""):
             return decode_answer(await response.read())
         events, answer = EventData(), StreamedAnswer()
@@ -72,6 +80,8 @@ class Exchange:
             async for chunk in response.chunks():
                 for data in events.feed(chunk):
                     answer.add(data)
+                if hear is not None and (news := answer.news()) is not None:
+                    await hear(*news)
         except HttpError:
             if not answer.done:
                 raise

@@ -54,11 +54,19 @@ class StreamedAnswer:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
+        self._told = 0, 0
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._logprobs: list[WireLogprob] = []
         self._answer = WireAnswer()
         self._choice = WireChoice()
+
+    def news(self) -> tuple[str, str] | None:
+        """Text and reasoning that have come since this was asked last, if any."""
+        text = "".join(self._content[self._told[0] :])
+        reasoning = "".join(self._reasoning[self._told[1] :])
+        self._told = len(self._content), len(self._reasoning)
+        return (text, reasoning) if text or reasoning else None
 
     def add(self, data: bytes) -> None:
         """One event's data. Raises `NotAChatCompletion`."""

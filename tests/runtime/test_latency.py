@@ -17,7 +17,7 @@ from nexau.group import Group
 from nexau.latency import Drawn, Replay, clock, pause_until
 from nexau.profiles import SCHEMA, Failures, Level, Profile, Taken, ToolProfile
 from nexau.recording import Plan, Sample, measure
-from nexau.sessions import Link, ReplayTool, SeededCall, Session
+from nexau.sessions import Link, ReplayTool, Session, Told
 from nexau.transports.connection import Connection
 from nexau.transports.protocol import Call, Result, Text, failure
 
@@ -254,7 +254,5 @@ async def test_a_pause_ends_when_it_should_on_a_real_clock() -> None:
 @pytest.mark.anyio
 async def test_a_call_with_its_seed_reaches_the_server() -> None:
     fast = FakeConnection()
-    found = await tool(Replay(profile(flat(0.1))), fast).receive(
-        SeededCall(Call("a", "look", {}), 5)
-    )
+    found = await tool(Replay(profile(flat(0.1))), fast).receive(Told(Call("a", "look", {}), 5))
     assert (found.content, fast.calls) == ((Text("a"),), 1)

@@ -7,7 +7,7 @@ import time
 
 INTEGER = {"type": "object", "properties": {"by": {"type": "integer"}}}
 EMPTY = {"type": "object", "properties": {}}
-TAKEN = ("increment", "reset", "hang", "refuse", "die", "pid", "slow", "nap", "freeze")
+TAKEN = ("increment", "reset", "hang", "refuse", "die", "pid", "slow", "nap", "freeze", "work")
 TOOLS = [
     {"name": name, "description": name, "inputSchema": INTEGER if name == "increment" else EMPTY}
     for name in TAKEN
@@ -37,6 +37,15 @@ def call(name: str, arguments: dict[str, int]) -> dict[str, object] | None:
     return {"content": [{"type": "text", "text": text}]}
 
 
+def work(token: object) -> None:
+    """Says ten times how far it is, if anybody wants to hear it."""
+    for step in range(10 if token is not None else 0):
+        said = {"progressToken": token, "progress": step + 1, "total": 10, "message": "working"}
+        note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": said}
+        sys.stdout.write(json.dumps(note) + "\n")
+        sys.stdout.flush()
+
+
 def answer(method: str, params: dict[str, object]) -> dict[str, object] | None:
     if method == "initialize":
         return {
@@ -47,6 +56,10 @@ def answer(method: str, params: dict[str, object]) -> dict[str, object] | None:
     if method == "tools/list":
         return {"tools": TOOLS}
     if method == "tools/call":
+        if params["name"] == "work":
+            token = (params.get("_meta") or {}).get("progressToken")  # type: ignore[attr-defined]
+            work(token)
+            return {"content": [{"type": "text", "text": f"token {token is not None}"}]}
         return call(str(params["name"]), params.get("arguments") or {})  # type: ignore[arg-type]
     return {}
 
