@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     from nexau.tasks import read_tasks as read_tasks
     from nexau.trajectory import Event as Event, Step as Step, Trajectory as Trajectory
     from nexau.transports.protocol import Call as Call, Limits as Limits, Result as Result
+    from nexau.workers import (
+        WorkerDied as WorkerDied,
+        WorkersRun as WorkersRun,
+        open_workers as open_workers,
+    )
+    from nexau.workerwire import WorkerSettings as WorkerSettings
 
 _HOMES = {
     "nexau.agentfile": ("load_agent",),
@@ -74,6 +80,8 @@ _HOMES = {
     "nexau.tasks": ("read_tasks",),
     "nexau.trajectory": ("Event", "Step", "Trajectory"),
     "nexau.transports.protocol": ("Call", "Limits", "Result"),
+    "nexau.workers": ("WorkerDied", "WorkersRun", "open_workers"),
+    "nexau.workerwire": ("WorkerSettings",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

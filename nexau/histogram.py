@@ -20,6 +20,14 @@ class Percentiles(Struct, frozen=True):
     max: float = 0.0
 
 
+class Buckets(Struct, frozen=True):
+    """What a histogram holds, to be sent to another process."""
+
+    counts: dict[int, int]
+    total: float
+    maximum: float
+
+
 class Histogram:
     """Durations in seconds, from 100 ns up."""
 
@@ -39,6 +47,17 @@ class Histogram:
         self.total += seconds
         if seconds > self.maximum:
             self.maximum = seconds
+
+    def buckets(self) -> Buckets:
+        return Buckets(dict(self._buckets), self.total, self.maximum)
+
+    def merge(self, other: Buckets) -> None:
+        """Adds what another histogram has seen."""
+        for bucket, count in other.counts.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+            self.count += count
+        self.total += other.total
+        self.maximum = max(self.maximum, other.maximum)
 
     def quantile(self, share: float) -> float:
         """The duration that `share` of those added do not exceed; 0.0 when there is none."""

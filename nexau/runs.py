@@ -11,13 +11,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from nexau.actors import Actor, ActorRef, Context, Down
 from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
-from nexau.histogram import Histogram
+from nexau.histogram import Buckets, Histogram
 from nexau.judging import UNGRADED, Grading
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
 from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
 from nexau.subscription import Hub
-from nexau.summary import Summary, Tally
+from nexau.summary import Counts, Summary, Tally
 from nexau.trajectory import Event, Step, Trajectory
 
 SINK_MAILBOX = 64
@@ -157,6 +157,20 @@ class Run:
     def summary(self) -> Summary:
         ended = self._ended if self._ended is not None else time.perf_counter()
         return self._tally.summary(ended - self._began, self._lag)
+
+    @property
+    def done(self) -> int:
+        """Trajectories so far."""
+        return self._tally.rollouts
+
+    @property
+    def idle(self) -> int:
+        """Slots that wait for work."""
+        return self._slots - len(self.running)
+
+    def counts(self) -> tuple[Counts, Buckets]:
+        """What has happened so far, and how late the event loop was, for another process."""
+        return self._tally.counts(), self._lag.buckets()
 
     def statistics(self) -> dict[str, Any]:
         seconds = (self._ended or time.perf_counter()) - self._began

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.histogram import Histogram, Percentiles
+from nexau.histogram import Buckets, Histogram, Percentiles
 from nexau.passk import PassRates, PassTally
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Usage
@@ -39,9 +39,27 @@ class Summary(Struct, frozen=True):
     """How late the event loop ran a timer that was due."""
     usage: Usage
     peak_memory_bytes: int
-    """Largest resident set of this process since it began; its servers are not in it."""
+    """Largest resident set of this process since it began, and of its workers, added up; servers
+    are not in it."""
     passes: PassRates | None = None
     """Where rollouts were scored."""
+
+
+class Counts(Struct, frozen=True):
+    """What a tally holds, to be sent to another process."""
+
+    rollouts: int
+    failed: int
+    steps: int
+    calls: int
+    delegations: int
+    by_status: dict[str, int]
+    failures: dict[str, int]
+    error_classes: dict[str, int]
+    limits: dict[str, int]
+    tool_latency: Buckets
+    own_time: Buckets
+    usage: Usage
 
 
 class Tally:
@@ -50,6 +68,8 @@ class Tally:
     def __init__(self, repeat: int = 1) -> None:
         self.passes = PassTally(repeat)
         self.rollouts = 0
+        self.failed = 0
+        """Rollouts whose last attempt failed."""
         self.steps = 0
         self.calls = 0
         self.delegations = 0
@@ -64,6 +84,7 @@ class Tally:
     def add(self, trajectory: Trajectory) -> None:
         self.rollouts += 1
         self.by_status[trajectory.status] += 1
+        self.failed += trajectory.final and trajectory.status == "failed"
         if trajectory.error is not None:
             self.failures[trajectory.error.kind] += 1
         if trajectory.limit is not None:
@@ -83,7 +104,39 @@ class Tally:
         self.usage += trajectory.usage
         self.passes.add(trajectory)
 
-    def summary(self, seconds: float, lag: Histogram) -> Summary:
+    def counts(self) -> Counts:
+        return Counts(
+            self.rollouts,
+            self.failed,
+            self.steps,
+            self.calls,
+            self.delegations,
+            dict(self.by_status),
+            dict(self.failures),
+            dict(self.error_classes),
+            dict(self.limits),
+            self.tool_latency.buckets(),
+            self.own_time.buckets(),
+            self.usage,
+        )
+
+    def merge(self, other: Counts) -> None:
+        """Adds what another tally has counted."""
+        self.rollouts += other.rollouts
+        self.failed += other.failed
+        self.steps += other.steps
+        self.calls += other.calls
+        self.delegations += other.delegations
+        self.by_status.update(other.by_status)
+        self.failures.update(other.failures)
+        self.error_classes.update(other.error_classes)
+        self.limits.update(other.limits)
+        self.tool_latency.merge(other.tool_latency)
+        self.own_time.merge(other.own_time)
+        self.usage += other.usage
+
+    def summary(self, seconds: float, lag: Histogram, memory: int | None = None) -> Summary:
+        """`memory` in bytes; None for the peak of this process."""
         rate = 1 / seconds if seconds > 0 else 0.0
         return Summary(
             rollouts=self.rollouts,
@@ -102,7 +155,7 @@ class Tally:
             own_time_per_step=self.own_time.percentiles(),
             loop_lag=lag.percentiles(),
             usage=self.usage,
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=peak_memory_bytes() if memory is None else memory,
             passes=self.passes.rates(),
         )
 

@@ -26,10 +26,10 @@ from anyio.from_thread import BlockingPortal
 from nexau.actors._backend import run as run_loop
 from nexau.agentfile import load_agent
 from nexau.definition import Agent, Task
-from nexau.runs import Run
 from nexau.runtime import open_runtime
 from nexau.tasks import TaskSource, read_tasks
 from nexau.trajectory import Trajectory
+from nexau.workers import open_workers
 
 AgentLike = Agent | str | PathLike[str]
 
@@ -48,18 +48,31 @@ def rollouts(
     repeat: int = 1,
     seed: int = 0,
     retries: int = 0,
+    workers: int = 1,
 ) -> Generator[Trajectory, None, None]:
     """Trajectories in order of completion. `tasks` is a path, `-`, or an iterable.
 
     Runs from the first iteration on. Leaving the loop, in whatever way, cancels what still runs
     and closes every server; a generator that is kept needs its `close()`. An iterable of tasks is
     run in another thread. Raises `DefinitionError` at once for an agent that cannot be used,
-    while iterating as `Run` does.
+    while iterating as `Run` does. With several `workers` the rollouts run in so many processes, as
+    `open_workers` says.
     """
+    if workers > 1:
+        many = open_workers(
+            agent,
+            tasks,
+            workers=workers,
+            concurrency=concurrency,
+            repeat=repeat,
+            seed=seed,
+            retries=retries,
+        )
+        return _iterate(many)
     definition = agent if isinstance(agent, Agent) else load_agent(Path(agent))
 
     @asynccontextmanager
-    async def running() -> AsyncIterator[Run]:
+    async def running() -> AsyncIterator[AsyncIterator[Trajectory]]:
         async with (
             open_runtime(seed=seed) as runtime,
             read_tasks(tasks) as stream,
@@ -72,7 +85,9 @@ def rollouts(
     return _iterate(running())
 
 
-def _iterate(running: AbstractAsyncContextManager[Run]) -> Generator[Trajectory, None, None]:
+def _iterate(
+    running: AbstractAsyncContextManager[AsyncIterator[Trajectory]],
+) -> Generator[Trajectory, None, None]:
     with _portal() as portal, ExitStack() as stack:
         entered = portal.wrap_async_context_manager(running)
         run = entered.__enter__()
@@ -82,7 +97,7 @@ def _iterate(running: AbstractAsyncContextManager[Run]) -> Generator[Trajectory,
             yield trajectory
 
 
-async def _next(run: Run) -> Trajectory | None:
+async def _next(run: AsyncIterator[Trajectory]) -> Trajectory | None:
     return await anext(run, None)
 
 

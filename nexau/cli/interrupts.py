@@ -13,6 +13,9 @@ from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
     from nexau.runs import Run
+    from nexau.workers import WorkersRun
+
+    AnyRun = Run | WorkersRun
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -28,9 +31,9 @@ class Interrupts:
         self.count = 0
         self._scope = scope
         self._grace = grace
-        self._run: Run | None = None
+        self._run: AnyRun | None = None
 
-    def guard(self, run: "Run") -> None:
+    def guard(self, run: "AnyRun") -> None:
         """From now on a signal drains `run`; before, it ended the program."""
         self._run = run
 
@@ -56,7 +59,7 @@ class Interrupts:
         # A server that will not go, or a reader that does not read, cannot hold it up for ever.
         self._scope.deadline = anyio.current_time() + seconds
 
-    def _drain(self, run: "Run") -> None:
+    def _drain(self, run: "AnyRun") -> None:
         running = run.statistics()["running"]
         say(
             f"stopping: no new rollouts; the {running} that run have {self._grace:g} s to finish "

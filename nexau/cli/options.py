@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
+LogLevelName = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"],
+    LogLevelName,
     typer.Option(envvar="NEXAU_LOG", help="Logs from this level up go to stderr."),
 ]
 Backend = Annotated[
@@ -24,8 +25,9 @@ Grace = Annotated[
         min=0, metavar="SECONDS", help="After Ctrl-C, what runs may take as long to finish."
     ),
 ]
+RedactName = Literal["all", "known"]
 Redact = Annotated[
-    Literal["all", "known"],
+    RedactName,
     typer.Option(
         envvar="NEXAU_REDACT",
         help="Taken out of all output: secrets of the environment and of the agent file (known),"

@@ -1,7 +1,5 @@
 """How a command runs: logs, event loop, garbage collector, and errors that become exit codes."""
 
-import gc
-import resource
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -12,12 +10,7 @@ from nexau import logs
 from nexau.actors._backend import run
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, WRONG, say
 from nexau.redaction import SECRETS
-
-YOUNG = 50_000
-"""Objects made before the youngest generation is collected; CPython's own 700 costs a busy run
-several percent."""
-OPEN_FILES = 65_536
-"""Enough for 16,000 sessions; more would slow down children that close all they inherit."""
+from nexau.tuning import raise_open_files, tune_gc
 
 
 def start(
@@ -39,24 +32,15 @@ def start(
     raise_open_files()
     try:
         code = run(main, backend=backend)
-    except* (nexau.DefinitionError, nexau.ToolsUnavailable, OSError, KeyboardInterrupt) as group:
+    except* (
+        nexau.DefinitionError,
+        nexau.ToolsUnavailable,
+        nexau.WorkerDied,
+        OSError,
+        KeyboardInterrupt,
+    ) as group:
         code = _told(_first(group))
     raise typer.Exit(code)
-
-
-def tune_gc() -> None:
-    """For a process that is ours alone: what start-up made is never looked at again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG, 20, 20)
-
-
-def raise_open_files() -> None:
-    """Raises the soft limit of open files: a stdio session takes four."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _told(error: BaseException) -> int:

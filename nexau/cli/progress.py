@@ -21,6 +21,7 @@ from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
     from nexau.runs import Run
+    from nexau.workers import WorkersRun
 
 INTERVAL = 0.2
 LAG_WORTH_TELLING = 0.5
@@ -29,7 +30,7 @@ LAG_WORTH_TELLING = 0.5
 
 @asynccontextmanager
 async def progress_of(
-    run: "Run", *, tasks: str, limit: int | None, repeat: int
+    run: "Run | WorkersRun", *, tasks: str, limit: int | None, repeat: int
 ) -> AsyncIterator[None]:
     """A live bar on stderr while the block runs. `tasks` is the file, or `-`."""
     columns = (

@@ -14,7 +14,18 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
 from nexau.cli.interrupts import Interrupts, obey_signals
-from nexau.cli.options import AgentFile, Backend, Emit, EmitKind, Grace, LogLevel, Redact, Seed
+from nexau.cli.options import (
+    AgentFile,
+    Backend,
+    Emit,
+    EmitKind,
+    Grace,
+    LogLevel,
+    LogLevelName,
+    Redact,
+    RedactName,
+    Seed,
+)
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
@@ -24,6 +35,9 @@ from nexau.transports.scoping import background
 if TYPE_CHECKING:
     from nexau.runs import Run
     from nexau.summary import Summary
+    from nexau.workers import WorkersRun
+
+    AnyRun = Run | WorkersRun
 
 STDOUT = 1
 
@@ -63,6 +77,10 @@ class Request(msgspec.Struct, frozen=True):
     grace: float
     summary: Path | None
     progress: bool
+    workers: int
+    backend: str
+    log_level: LogLevelName
+    redact: RedactName
 
 
 class Outcome:
@@ -99,6 +117,15 @@ def rollout(
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the summary there, as JSON.")
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="Processes that share the rollouts at once: as many as there are cores to use.",
+        ),
+    ] = 1,
     progress: Annotated[
         bool,
         typer.Option(
@@ -114,7 +141,21 @@ def rollout(
     if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
         stop(f"cannot write {summary}: no such directory, or no permission")
     request = Request(
-        agent, tasks, concurrency, repeat, emit, seed, retries, limit, grace, summary, progress
+        agent,
+        tasks,
+        concurrency,
+        repeat,
+        emit,
+        seed,
+        retries,
+        limit,
+        grace,
+        summary,
+        progress,
+        workers,
+        backend,
+        log_level,
+        redact,
     )
     start(partial(_rollout, request), backend=backend, log_level=log_level, redact=redact)
 
@@ -124,7 +165,8 @@ async def _rollout(request: Request) -> int:
     outcome = Outcome()
     async with obey_signals(request.grace) as interrupts:
         try:
-            await _follow(request, agent, interrupts, outcome)
+            follow = _follow if request.workers == 1 else _follow_workers
+            await follow(request, agent, interrupts, outcome)
         finally:
             # After the last line, so that the two do not mix on a terminal.
             _report(request, outcome)
@@ -158,8 +200,42 @@ async def _follow(
         outcome.summary = run.summary()
 
 
+async def _follow_workers(
+    request: Request, agent: nexau.Agent, interrupts: Interrupts, outcome: Outcome
+) -> None:
+    async with (
+        open_lines(STDOUT) as writer,
+        nexau.read_tasks(request.tasks, limit=request.limit) as tasks,
+        nexau.open_workers(
+            request.agent,
+            tasks,
+            workers=request.workers,
+            concurrency=request.concurrency,
+            repeat=request.repeat,
+            seed=request.seed,
+            retries=request.retries,
+            lines=writer,
+            emit=request.emit,
+            settings=nexau.WorkerSettings(
+                log_level=request.log_level,
+                backend=request.backend,
+                redact=request.redact,
+                terminal=sys.stdout.isatty(),
+            ),
+        ) as run,
+    ):
+        interrupts.guard(run)
+        async with _ended_by(writer, run), _progress(request, run):
+            try:
+                await run.wait()
+            finally:
+                outcome.failed = run.failed
+                outcome.unread = writer.broken
+                outcome.summary = run.summary()
+
+
 @asynccontextmanager
-async def _ended_by(writer: LineWriter, run: "Run") -> AsyncIterator[None]:
+async def _ended_by(writer: LineWriter, run: "AnyRun") -> AsyncIterator[None]:
     """Ends the run when nobody reads its output any more."""
 
     async def watch() -> None:
@@ -172,7 +248,7 @@ async def _ended_by(writer: LineWriter, run: "Run") -> AsyncIterator[None]:
         yield
 
 
-def _progress(request: Request, run: "Run") -> AbstractAsyncContextManager[None]:
+def _progress(request: Request, run: "AnyRun") -> AbstractAsyncContextManager[None]:
     # A bar among lines on the same terminal would spoil both.
     if not request.progress or sys.stdout.isatty() or not sys.stderr.isatty():
         return nullcontext()

@@ -1,0 +1,63 @@
+"""Agents on their way to another process."""
+
+import io
+import pickle
+from os import PathLike, fspath
+from typing import Any
+
+from msgspec.structs import replace
+
+from nexau.agentfile import load_agent
+from nexau.definition import Agent, DefinitionError, OpenAIModel, PythonTool
+from nexau.functions import python_tool
+from nexau.transports.protocol import ToolSpec
+
+
+class _Pickler(pickle.Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is not PythonTool:
+            return NotImplemented
+        # The tool holds a wrapper that no name leads to; what it wraps has one.
+        function = getattr(value.function, "__wrapped__", value.function)
+        return _tool, (function, value.spec, value.timeout, value.binding)
+
+
+def _tool(function: Any, spec: ToolSpec, timeout: float, binding: str) -> PythonTool:
+    made = python_tool(function, name=spec.name, timeout=timeout, binding=binding)
+    return replace(made, spec=spec)
+
+
+def pickled(agent: Agent | str | PathLike[str]) -> bytes:
+    """An agent, or the path of its file. Raises `DefinitionError` for one that cannot travel."""
+    target = io.BytesIO()
+    try:
+        _Pickler(target).dump(agent if isinstance(agent, Agent) else fspath(agent))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise DefinitionError(
+            f"the agent cannot be sent to worker processes: {error}. Its functions and models have "
+            "to be found by name in a module; or give the path of an agent file"
+        ) from error
+    return target.getvalue()
+
+
+def unpickled(data: bytes, share: int) -> Agent:
+    """The agent, for one of `share` workers: its models' limits by the minute are divided.
+
+    Raises `DefinitionError`.
+    """
+    found = pickle.loads(data)
+    agent: Agent = found if isinstance(found, Agent) else load_agent(found)
+    return _shared(agent, share)
+
+
+def _shared(agent: Agent, share: int) -> Agent:
+    model = agent.model
+    if isinstance(model, OpenAIModel):
+        requests, tokens = model.requests_per_minute, model.tokens_per_minute
+        model = replace(
+            model,
+            requests_per_minute=requests / share if requests is not None else None,
+            tokens_per_minute=tokens / share if tokens is not None else None,
+        )
+    below = tuple(_shared(each, share) for each in agent.agents)
+    return replace(agent, model=model, agents=below)

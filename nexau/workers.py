@@ -1,0 +1,346 @@
+"""A run in several processes: one runtime for each, sharing nothing, their lines merged.
+
+    async with open_workers("agent.yaml", "tasks.jsonl", workers=4) as run:
+        async for trajectory in run:
+            ...
+
+The parent reads the tasks, and gives each worker as many as it has slots free (and a little more,
+where rollouts are so short that asking would take longer than running). It passes the workers'
+lines on as they come, without a look inside.
+"""
+
+import pickle
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from multiprocessing import spawn
+from os import PathLike, fspath
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from nexau.agentfile import load_agent
+from nexau.agentpickle import pickled
+from nexau.assignments import Assignments, Repeated
+from nexau.definition import Agent, DefinitionError
+from nexau.histogram import Histogram
+from nexau.servers import ToolsUnavailable
+from nexau.sinks import Emits
+from nexau.summary import Summary, Tally, peak_memory_bytes
+from nexau.tasks import TaskSource, read_tasks
+from nexau.trajectory import Trajectory
+from nexau.transports.lines import LineWriter
+from nexau.transports.scoping import transparent
+from nexau.workerprocess import WorkerProcess
+from nexau.workerwire import (
+    Begin,
+    Cancel,
+    Drain,
+    Enough,
+    Failed,
+    Order,
+    Progress,
+    Report,
+    Up,
+    Want,
+    WorkerSettings,
+)
+
+GIVEN_AT_ONCE = 256
+
+
+class WorkerDied(Exception):
+    """A worker process ended before its time; its rollouts are lost."""
+
+
+class WorkersRun:
+    """A run in several processes. Used as `Run` is; made by `open_workers`."""
+
+    def __init__(
+        self, assignments: Assignments, concurrency: int, lines: LineWriter | None
+    ) -> None:
+        self.concurrency = concurrency
+        self.unread = False
+        """Whether the reader of the lines went away."""
+        self._assignments = assignments
+        self._lines = lines
+        self._workers: list[WorkerProcess] = []
+        self._running: set[WorkerProcess] = set()
+        self._progress: dict[WorkerProcess, Progress] = {}
+        self._waiting_up = 0
+        self._up = anyio.Event()
+        self._wanted = anyio.Event()
+        self._closed = False
+        self._silence: anyio.CancelScope | None = None
+        self._error: Exception | None = None
+        self._finished = anyio.Event()
+        self._began = time.perf_counter()
+        self._ended: float | None = None
+        self._decode = msgspec.json.Decoder(Trajectory).decode
+        self._out: MemoryObjectSendStream[Trajectory]
+        self._in: MemoryObjectReceiveStream[Trajectory]
+        self._out, self._in = anyio.create_memory_object_stream[Trajectory](64)
+
+    # What users call.
+
+    def __aiter__(self) -> AsyncIterator[Trajectory]:
+        return self
+
+    async def __anext__(self) -> Trajectory:
+        """As `Run.__anext__`; where lines go to a writer there is nothing to iterate over."""
+        try:
+            return await self._in.receive()
+        except anyio.EndOfStream:
+            self._raise()
+            raise StopAsyncIteration from None
+
+    async def wait(self) -> Summary:
+        """Until every rollout has ended. Raises as iterating does, and `WorkerDied`."""
+        self._in.close()
+        await self._finished.wait()
+        self._raise()
+        return self.summary()
+
+    def drain(self, grace: float | None = None) -> None:
+        """As `Run.drain`."""
+        self._admit_no_more()
+        self._order(Drain(grace))
+
+    def cancel(self) -> None:
+        """As `Run.cancel`."""
+        self._admit_no_more()
+        self._order(Cancel())
+
+    def summary(self) -> Summary:
+        """Of all workers; seconds are those of the whole."""
+        tally, lag = self._tally()
+        memory = peak_memory_bytes() + sum(p.memory for p in self._progress.values())
+        return tally.summary(self._seconds(), lag, memory)
+
+    @property
+    def failed(self) -> int:
+        """Rollouts whose last attempt failed."""
+        return self._tally()[0].failed
+
+    def statistics(self) -> dict[str, Any]:
+        tally, lag = self._tally()
+        counts = tally.statistics()
+        seconds = self._seconds()
+        return counts | {
+            "running": sum(p.running for p in self._progress.values()),
+            "concurrency": self.concurrency,
+            "workers": len(self._workers),
+            "seconds": seconds,
+            "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
+            "loop_lag_max": lag.maximum,
+        }
+
+    def _tally(self) -> tuple[Tally, Histogram]:
+        tally, lag = Tally(), Histogram()
+        for progress in self._progress.values():
+            tally.merge(progress.counts)
+            lag.merge(progress.lag)
+        return tally, lag
+
+    def _seconds(self) -> float:
+        return (self._ended or time.perf_counter()) - self._began
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _order(self, order: Order) -> None:
+        for worker in self._workers:
+            worker.order(order)
+
+    def _admit_no_more(self) -> None:
+        self._closed = True
+        self._wanted.set()
+        if self._silence is not None:
+            self._silence.cancel()
+
+    def _fail(self, error: Exception) -> None:
+        """What runs is finished, then the error is raised."""
+        if self._error is None:
+            self._error = error
+        self._admit_no_more()
+
+    # What worker processes call.
+
+    def heard(self, worker: WorkerProcess, report: Report) -> None:
+        if isinstance(report, Want):
+            worker.wanted += report.count
+            self._wanted.set()
+        elif isinstance(report, Progress):
+            self._progress[worker] = report
+        elif isinstance(report, Up):
+            self._waiting_up -= 1
+            if not self._waiting_up:
+                self._up.set()
+        elif isinstance(report, Failed):
+            self._fail(_error(report))
+            self._up.set()
+
+    async def take(self, lines: bytes) -> None:
+        if self._lines is None:
+            for line in lines.split(b"\n"):
+                await self._offer(self._decode(line))
+        elif not self.unread:
+            try:
+                await self._lines.write(lines)
+            except OSError as error:
+                # As in one process: a reader that has gone ends the run, a fault also fails it.
+                self.unread = True
+                if not isinstance(error, BrokenPipeError):
+                    self._fail(error)
+                self.cancel()
+
+    async def _offer(self, trajectory: Trajectory) -> None:
+        try:
+            await self._out.send(trajectory)
+        except anyio.BrokenResourceError:
+            return  # nobody iterates any more
+
+    def gone(self, worker: WorkerProcess, fault: str | None) -> None:
+        self._running.discard(worker)
+        worker.wanted = 0
+        if fault is not None:
+            text = f"worker {worker.number} {fault}; the rollouts that it ran are lost"
+            self._fail(WorkerDied(text))
+            self._up.set()
+        if not self._running:
+            self._ended = time.perf_counter()
+            self._out.close()
+            self._finished.set()
+            self._admit_no_more()
+
+    # What `open_workers` calls.
+
+    async def start(self, tasks: Any, begins: list[Begin]) -> None:
+        """Returns once all can work. Raises what keeps one from it."""
+        self._workers = [WorkerProcess(i + 1, self) for i in range(len(begins))]
+        self._running = set(self._workers)
+        self._waiting_up = len(begins)
+        for worker, begin in zip(self._workers, begins, strict=True):
+            tasks.start_soon(worker.run, begin)
+        await self._up.wait()
+        self._raise()
+        self._began = time.perf_counter()
+        tasks.start_soon(self._dispatch)
+
+    async def _dispatch(self) -> None:
+        """Gives out work, to those with free slots in turn, until there is none."""
+        turn = given = 0
+        while not self._closed:
+            worker = self._next_worker(turn)
+            if worker is None or given == GIVEN_AT_ONCE:
+                given = 0
+                await self._give()
+            if worker is None:
+                self._wanted = anyio.Event()
+                if self._next_worker(turn) is None:
+                    await self._wanted.wait()
+                continue
+            assignment = self._assignments.ready()
+            if assignment is None:
+                await self._give()
+                assignment = await self._pull()
+            if assignment is None:
+                break
+            worker.batch.append(assignment)
+            worker.wanted -= 1
+            given += 1
+            turn = worker.number
+        await self._give()
+        self._order(Enough())
+        await self._assignments.aclose()
+
+    def _next_worker(self, turn: int) -> WorkerProcess | None:
+        workers = self._workers
+        for worker in (*workers[turn:], *workers[:turn]):
+            if worker.wanted > 0:
+                return worker
+        return None
+
+    async def _give(self) -> None:
+        for worker in self._workers:
+            await worker.give()
+
+    async def _pull(self) -> Any:
+        with anyio.CancelScope() as self._silence:
+            try:
+                return await self._assignments.next()
+            except (ValueError, OSError) as error:
+                self._fail(error)
+        return None
+
+
+def _error(failed: Failed) -> Exception:
+    if failed.kind == "os":
+        return OSError(failed.number or 0, failed.message)
+    return (ToolsUnavailable if failed.kind == "tools" else DefinitionError)(failed.message)
+
+
+@asynccontextmanager
+async def open_workers(
+    agent: Agent | str | PathLike[str],
+    tasks: TaskSource,
+    *,
+    workers: int,
+    concurrency: int = 64,
+    repeat: int = 1,
+    seed: int = 0,
+    retries: int = 0,
+    lines: LineWriter | None = None,
+    emit: Emits = "trajectories",
+    settings: WorkerSettings | None = None,
+) -> AsyncIterator[WorkersRun]:
+    """A run in `workers` processes, which share `concurrency` and the models' limits by the minute.
+
+    With `lines`, what the run emits goes there as it comes; else iterate. An `Agent` that was
+    built in code is pickled, so its functions are those of modules (or of `__main__`, which each
+    worker imports as `multiprocessing` does); the path of an agent file is loaded by each. Raises
+    `DefinitionError`, or `ToolsUnavailable` where a worker's servers cannot be had. Leaving the
+    block early cancels what still runs.
+    """
+    if min(workers, concurrency, repeat) < 1 or retries < 0:
+        raise ValueError("workers, concurrency and repeat are at least 1, retries at least 0")
+    count = min(workers, concurrency)
+    if not isinstance(agent, Agent):
+        load_agent(fspath(agent))  # what is wrong with it is told once, and before anything starts
+    data, main = pickled(agent), _main(agent)
+    begins = [
+        Begin(
+            data,
+            main,
+            count,
+            concurrency // count + (number < concurrency % count),
+            seed,
+            retries,
+            emit,
+            settings or WorkerSettings(),
+        )
+        for number in range(count)
+    ]
+    run = WorkersRun(Repeated(read_tasks(tasks), repeat), concurrency, lines)
+    async with transparent(anyio.create_task_group()) as group:
+        try:
+            await run.start(group, begins)
+            yield run
+        finally:
+            run._in.close()
+            group.cancel_scope.cancel()
+
+
+def _main(agent: Agent | str | PathLike[str]) -> bytes:
+    """What lets a worker import what this process can; of `__main__` for built agents only."""
+    data = spawn.get_preparation_data("nexau-worker")
+    data.pop("authkey", None)
+    data.pop("start_method", None)
+    if not isinstance(agent, Agent):
+        data.pop("init_main_from_path", None)
+        data.pop("init_main_from_name", None)
+    return pickle.dumps(data)
