@@ -137,6 +137,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (ReplayModel, "file"): _TEXT,
     (ReplayModel, "latency"): _NOT_NEGATIVE,
     (PlanModel, "latency"): _NOT_NEGATIVE,
+    (PlanModel, "share"): _SHARE,
     (OpenAIModel, "name"): _TEXT,
     **{(each, "base_url"): _URL for each in (OpenAIModel, Endpoint)},
     **{(each, "api_key_env"): _VARIABLE for each in (OpenAIModel, Endpoint)},

@@ -69,11 +69,20 @@ class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_un
     """Of each endpoint, read and written ones together."""
 
 
+Style = Literal["gold", "detour", "recover", "explore", "loop", "ignore_errors", "false_claim"]
+
+
 class PlanModel(Struct, frozen=True, tag_field="kind", tag="plan", forbid_unknown_fields=True):
     """Plays the gold plan that the task carries."""
 
     latency: float = 0.0
     """Seconds that each turn takes."""
+    style: Style = "gold"
+    """How the plan is played: as it is, or varied (docs/models.md, "Styles")."""
+    mix: dict[Style, float] = {}
+    """Styles with their weights; each rollout draws one, in place of `style`."""
+    share: float = 0.3
+    """Of the turns at which `detour` and `recover` depart from the plan."""
 
 
 class ScriptModel(Struct, frozen=True, tag_field="kind", tag="script", forbid_unknown_fields=True):

@@ -8,7 +8,15 @@ import msgspec
 
 from nexau.actors import ActorStopped, Killed, PoolRef
 from nexau.arguments import validator
-from nexau.definition import Agent, DefinitionError, McpTools, OpenAIModel, Price, PythonTool
+from nexau.definition import (
+    Agent,
+    DefinitionError,
+    McpTools,
+    OpenAIModel,
+    PlanModel,
+    Price,
+    PythonTool,
+)
 from nexau.hearing import heard
 from nexau.nearest import hint
 from nexau.prompts import compile_prompt, render
@@ -163,6 +171,8 @@ def model_label(agent: Agent) -> str:
     model = agent.model
     if isinstance(model, OpenAIModel):
         return model.name
+    if isinstance(model, PlanModel) and (model.mix or model.style != "gold"):
+        return f"plan:{'mix' if model.mix else model.style}"
     if isinstance(model, msgspec.Struct):
         return str(model.__struct_config__.tag)
     return type(model).__name__

@@ -17,6 +17,9 @@ from nexau.models.gold import GoldPlan, PlannedCall, Unresolved, is_open, resolv
 from nexau.models.latency import pause
 
 NAME = "plan"
+STUCK = "The plan cannot go on: "
+"""Begins the answer of an agent whose plan refers to what did not come."""
+
 _PLANS = 65_536
 
 
@@ -49,12 +52,7 @@ class PlanPolicy:
     async def turn(self, request: ModelRequest) -> Turn:
         if self._latency:
             await pause(self._latency, request.deadline)
-        compiled = self._compiled.get(id(request.plan))
-        if compiled is None:
-            compiled = self._compile(request.plan)
-        part = compiled.parts.get(request.path)
-        if part is None:
-            part = compiled.parts[request.path] = _part(compiled.plan, request.path)
+        part = self._part(request)
         last = len(part) - 1
         if request.turn < last:
             turn = part[request.turn]
@@ -64,8 +62,36 @@ class PlanPolicy:
                 self._compiled.pop(id(request.plan), None)
         return turn if isinstance(turn, Turn) else _complete(turn, request)
 
+    def at(self, request: ModelRequest, position: int) -> Turn:
+        """The turn at `position` of the part that the request's agent plays; the last one for any
+        position beyond. Raises `ModelError`.
+        """
+        part = self._part(request)
+        turn = part[min(position, len(part) - 1)]
+        return turn if isinstance(turn, Turn) else _complete(turn, request)
+
+    def read(self, request: ModelRequest) -> GoldPlan:
+        """The whole plan of the request's task. Raises `ModelError`."""
+        compiled = self._compiled.get(id(request.plan))
+        return (compiled or self._compile(request.plan)).plan
+
+    def children(self, request: ModelRequest) -> frozenset[str]:
+        """Names of the sub-agents that the request's agent calls in its plan."""
+        own = _find(self.read(request), request.path)
+        turns = (turn for part in own.parts for turn in part.turns)
+        return frozenset(call.name for turn in turns for call in turn if call.plan is not None)
+
     async def aclose(self) -> None:
         self._compiled.clear()
+
+    def _part(self, request: ModelRequest) -> "tuple[Turn | _Open, ...]":
+        compiled = self._compiled.get(id(request.plan))
+        if compiled is None:
+            compiled = self._compile(request.plan)
+        part = compiled.parts.get(request.path)
+        if part is None:
+            part = compiled.parts[request.path] = _part(compiled.plan, request.path)
+        return part
 
     def _compile(self, plan: Any) -> _Compiled:
         if plan is None:
@@ -155,7 +181,7 @@ def _complete(turn: _Open, request: ModelRequest) -> Turn:
             ToolCall(call.id, call.name, resolve(call.arguments, results)) for call in turn.calls
         )
     except Unresolved as error:
-        return Turn(f"The plan cannot go on: {error}.", model=NAME)
+        return Turn(f"{STUCK}{error}.", model=NAME)
     return Turn(calls=calls, finish_reason="tool_calls", model=NAME)
 
 

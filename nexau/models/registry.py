@@ -23,6 +23,7 @@ from nexau.models.openai import OpenAIChat
 from nexau.models.plan import PlanPolicy
 from nexau.models.replay import ReplayPolicy, read_trajectories
 from nexau.models.script import ScriptPolicy, read_script
+from nexau.models.varied import VariedPolicy
 from nexau.nearest import nearest
 from nexau.placeholders import expand_env
 from nexau.problems import display
@@ -56,7 +57,9 @@ def open_model(
         case OpenAIModel():
             return _openai(config, http, environ, chance)
         case PlanModel():
-            return PlanPolicy(config.latency)
+            if config.style == "gold" and not config.mix:
+                return PlanPolicy(config.latency)
+            return VariedPolicy(config)
         case ScriptModel():
             file = _file(config.file, base_dir)
             return ScriptPolicy(read_script(file), latency=config.latency, source=display(file))
