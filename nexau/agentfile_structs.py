@@ -19,6 +19,7 @@ from nexau.definition import (
     Price,
     ReplayModel,
     ScriptModel,
+    SpillConfig,
     StdioServer,
     Supervision,
 )
@@ -166,6 +167,8 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (Latency, "profile"): _TEXT,
     (Latency, "tool"): _TEXT,
     (Latency, "scale"): _SECONDS,
+    (SpillConfig, "bytes"): _NOT_NEGATIVE,
+    (SpillConfig, "directory"): _TEXT,
     (Pool, "min"): _NOT_NEGATIVE,
     (Pool, "max"): _COUNT,
     (Pool, "spares"): _NOT_NEGATIVE,

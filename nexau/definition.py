@@ -151,6 +151,16 @@ class Latency(Struct, frozen=True, forbid_unknown_fields=True):
     """What recorded latency is multiplied by."""
 
 
+class SpillConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Big parts of results go to files, and a reference with size, digest and type takes their
+    place (docs/servers.md)."""
+
+    bytes: int = 65_536
+    """A part larger than this does."""
+    directory: str = "files"
+    """Relative to the agent file."""
+
+
 class _Server(Struct, frozen=True, kw_only=True):
     sessions: Literal["shared", "rollout"] = "shared"
     """One session for all rollouts, or one for each while it lasts."""
@@ -170,6 +180,8 @@ class _Server(Struct, frozen=True, kw_only=True):
     restarted. None: never."""
     max_result_bytes: int = 1_000_000
     """A result longer than this is cut, with a note."""
+    spill: SpillConfig | None = None
+    """Null keeps results whole, wherever they go."""
     latency: str | Latency | None = None
     """Calls take as long, and fail as often, as recorded ones did. As text: the profile, relative
     to the agent file."""

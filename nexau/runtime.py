@@ -49,15 +49,16 @@ MODEL_CONFIGS = (OpenAIModel, PlanModel, ScriptModel, ReplayModel)
 
 @asynccontextmanager
 async def open_runtime(
-    *, name: str = "nexau", seed: int = 0, threads: int = 32
+    *, name: str = "nexau", seed: int = 0, threads: int = 32, files: Path | None = None
 ) -> AsyncIterator["Runtime"]:
     """A runtime, until the block ends: then every actor, server and thread of it is gone.
 
-    `threads` bounds the worker threads in which plain Python tools run.
+    `threads` bounds the worker threads in which plain Python tools run. `files` is where servers
+    with `spill` put big results, in place of the directory that they name.
     """
     SECRETS.add_named(os.environ)
     async with open_http() as http, open_system(name, seed=seed) as system:
-        runtime = Runtime(system, http, seed=seed, threads=threads)
+        runtime = Runtime(system, http, seed=seed, threads=threads, files=files)
         try:
             yield runtime
         finally:
@@ -68,10 +69,19 @@ async def open_runtime(
 class Runtime:
     """Made by `open_runtime`."""
 
-    def __init__(self, system: ActorSystem, http: HttpClient, *, seed: int, threads: int) -> None:
+    def __init__(
+        self,
+        system: ActorSystem,
+        http: HttpClient,
+        *,
+        seed: int,
+        threads: int,
+        files: Path | None = None,
+    ) -> None:
         self.system = system
         self._http = http
         self._seed = seed
+        self._files = files
         self._threads = anyio.CapacityLimiter(threads)
         self._hub = Hub()
         self._lag = Histogram()
@@ -267,7 +277,7 @@ class Runtime:
             for name, config in agent.mcp_servers.items():
                 key = len(self._pools)
                 pools[name] = ServerPool(
-                    key, name, config, agent.supervision, base, self._http, self._seed
+                    key, name, config, agent.supervision, base, self._http, self._seed, self._files
                 )
                 self._pools.append(pools[name])
         problems: list[ToolsUnavailable] = []

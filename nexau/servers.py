@@ -24,6 +24,7 @@ from nexau.definition import Server, StdioServer, Supervision
 from nexau.group import Group
 from nexau.latency import Replay, replays_of
 from nexau.sessions import Link, Session, SessionActor, Target, answering
+from nexau.spill import Spill
 from nexau.targets import locate
 from nexau.transports.adaptive import START, Adaptive, Gate
 from nexau.transports.http import HttpClient
@@ -83,6 +84,7 @@ class ServerPool:
         base: Path | None,
         http: HttpClient,
         seed: int,
+        files: Path | None = None,
     ) -> None:
         self.key = key
         self.name = name
@@ -91,6 +93,7 @@ class ServerPool:
         self.http = http
         self.tools: tuple[ToolSpec, ...] = ()
         self._base = base
+        self._spill = spill_of(config, base, files)
         self._random = random.Random(f"{seed}/{name}")
         self._servers: Servers
         self._supervisor: SupervisorRef | None = None
@@ -305,7 +308,7 @@ class ServerPool:
         replay = self._replays()
         callers = self._servers.add_pool(
             f"{self._supervisor.name}.{name}",
-            answering(link, config.timeout, replay),
+            answering(link, config.timeout, replay, self._spill),
             CALLS_PER_SESSION,
         )
         return Session(link, callers, self._gates(), replays=replay is not None), ref
@@ -345,6 +348,14 @@ def gates_of(config: Server) -> Callable[[], Gate | None]:
         return gate
     shared = gate()
     return lambda: shared
+
+
+def spill_of(config: Server, base: Path | None, files: Path | None) -> Spill | None:
+    """Where big results go, if anywhere; `files` comes before what the agent file says."""
+    if config.spill is None:
+        return None
+    directory = files or (base or Path()) / config.spill.directory
+    return Spill(directory, config.spill.bytes)
 
 
 def _root_cause(error: BaseException) -> BaseException:

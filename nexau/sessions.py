@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nexau.actors import Actor, PoolRef
 from nexau.latency import Replay, clock, pause_until
+from nexau.spill import Spill
 from nexau.transports.adaptive import Gate
 from nexau.transports.caller import OnProgress
 from nexau.transports.connection import (
@@ -18,7 +19,10 @@ from nexau.transports.connection import (
     open_connection,
 )
 from nexau.transports.http import HttpClient
+from nexau.transports.log import get_logger
 from nexau.transports.protocol import Call, ErrorClass, Result, Timing, failure
+
+log = get_logger("nexau.sessions")
 
 Target = StdioTarget | HttpTarget
 
@@ -162,9 +166,10 @@ class Heard:
 class McpTool(Actor):
     """Answers one `Call` at a time over a session; a pool of these serves many at once."""
 
-    def __init__(self, link: Link, timeout: float) -> None:
+    def __init__(self, link: Link, timeout: float, spill: Spill | None = None) -> None:
         self.link = link
         self.timeout = timeout
+        self.spill = spill
 
     async def receive(self, message: "Call | Told") -> Result:
         if type(message) is Call:
@@ -183,13 +188,22 @@ class McpTool(Actor):
             if connection is None:
                 reason = self.link.failed or f"server {self.link.name!r} is restarting"
                 return failure(message.id, "unavailable", reason)
-        return await connection.call(
+        result = await connection.call(
             message.name,
             message.arguments,
             call_id=message.id,
             timeout=timeout,
             on_progress=on_progress,
         )
+        return result if self.spill is None else await self._relieved(self.spill, result)
+
+    async def _relieved(self, spill: Spill, result: Result) -> Result:
+        try:
+            return await spill.relieve(result)
+        except OSError as error:
+            # A full disk loses no result, and is no fault of the server's.
+            log.warning("a big result stays whole", server=self.link.name, reason=str(error))
+            return result
 
 
 class Told(Struct, frozen=True):
@@ -208,8 +222,10 @@ class ReplayTool(McpTool):
     does, and ends with `timeout` when that is over.
     """
 
-    def __init__(self, link: Link, timeout: float, replay: Replay) -> None:
-        super().__init__(link, timeout)
+    def __init__(
+        self, link: Link, timeout: float, replay: Replay, spill: Spill | None = None
+    ) -> None:
+        super().__init__(link, timeout, spill)
         self.replay = replay
         self.clock = clock()
 
@@ -237,11 +253,13 @@ class ReplayTool(McpTool):
         return result
 
 
-def answering(link: Link, timeout: float, replay: Replay | None) -> Callable[[], McpTool]:
+def answering(
+    link: Link, timeout: float, replay: Replay | None, spill: Spill | None = None
+) -> Callable[[], McpTool]:
     """Makes the actors that answer calls over `link`."""
     if replay is None:
-        return lambda: McpTool(link, timeout)
-    return lambda: ReplayTool(link, timeout, replay)
+        return lambda: McpTool(link, timeout, spill)
+    return lambda: ReplayTool(link, timeout, replay, spill)
 
 
 class Session:

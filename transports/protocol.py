@@ -60,7 +60,30 @@ class ResourceLink(
     """Bytes."""
 
 
-Content = Text | Image | Audio | Resource | ResourceLink
+class File(
+    Struct, frozen=True, tag_field="type", tag="file", gc=False, rename="camel", omit_defaults=True
+):
+    """Stands for a part of a result that was too big to carry along: a file has it. Never taken
+    from a server."""
+
+    holds: Literal["text", "image", "audio", "resource_text", "resource_blob", "structured"]
+    """What it stands for."""
+    path: str
+    """As the directory was named, then the first two digits of `sha256`, then all and a suffix."""
+    sha256: str
+    """Of the file, in hexadecimal digits."""
+    size: int
+    """Bytes of the file: an image or other blob as it is, not as base64; text as UTF-8."""
+    mime_type: str
+    uri: str | None = None
+    """Of an embedded resource."""
+    preview: str = ""
+    """How a text begins."""
+
+
+Sent = Text | Image | Audio | Resource | ResourceLink
+"""What a server may send."""
+Content = Sent | File
 
 
 class Usage(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -10,12 +10,12 @@ from msgspec import Raw, Struct
 from nexau.transports.pending import Lost, Outcome
 from nexau.transports.protocol import (
     Audio,
-    Content,
     ErrorClass,
     Image,
     Resource,
     ResourceLink,
     Result,
+    Sent,
     Text,
     failure,
 )
@@ -38,7 +38,7 @@ _BROKEN_ENVELOPE = (-32700, -32600)
 class ToolResult(Struct, rename="camel"):
     """`CallToolResult` of the MCP specification, and `InputRequiredResult` of 2026-07-28."""
 
-    content: tuple[Content, ...] | None = None
+    content: tuple[Sent, ...] | None = None
     structured_content: Any = None
     is_error: bool = False
     result_type: str = "complete"
@@ -162,9 +162,9 @@ def error_result(call_id: str, error: Raw, *, listed: bool) -> Result:
     return failure(call_id, error_class, text)
 
 
-def _cut(call_id: str, content: tuple[Content, ...], size: int, limit: int) -> Result:
+def _cut(call_id: str, content: tuple[Sent, ...], size: int, limit: int) -> Result:
     """The beginning of a result that is too long; what is no text is kept whole or not at all."""
-    kept: list[Content] = []
+    kept: list[Sent] = []
     left = limit
     for part in content:
         length = _size_of(part)
@@ -179,7 +179,7 @@ def _cut(call_id: str, content: tuple[Content, ...], size: int, limit: int) -> R
     return Result(call_id, tuple(kept), True, "too_large")
 
 
-def _size_of(part: Content) -> int:
+def _size_of(part: Sent) -> int:
     match part:
         case Text(text):
             return len(text.encode())

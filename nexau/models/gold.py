@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.models.base import ToolMessage, text_of
+from nexau.spill import FileGone, restored, restored_structured
 
 CALL_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _IN_STRING = re.compile(r"\{\{\{\{|\{\{(?P<target>[^{}]*)\}\}|(?P<open>\{\{)")
@@ -148,9 +149,13 @@ def _lookup(
         raise Unresolved(f"there is no result of the call {call_id!r}")
     if result.is_error:
         raise Unresolved(f"the call {call_id!r} failed: {text_of(result.content)[:200]}")
-    value = result.structured
+    try:
+        value = restored_structured(result.structured)
+        content = tuple(map(restored, result.content)) if value is None else ()
+    except FileGone as error:
+        raise Unresolved(f"the result of the call {call_id!r} is gone: {error}") from None
     if value is None:
-        text = text_of(result.content)
+        text = text_of(content)
         if as_text and not reference.pointer:
             return text
         try:

@@ -15,9 +15,11 @@ import msgspec
 from msgspec import Struct
 
 from nexau.models.base import AssistantMessage, Message, ToolCall, ToolMessage
+from nexau.spill import FileGone, restored, restored_structured
 from nexau.transports.protocol import (
     Audio,
     Content,
+    File,
     Image,
     Resource,
     ResourceLink,
@@ -154,11 +156,29 @@ def _show(images: Sequence[Image]) -> bytes:
 def tool_text(message: ToolMessage, images: list[Image] | None = None) -> str:
     """A tool's result as text. Images are added to `images`, where that is given."""
     content = message.content
+    if File in map(type, content):
+        content = tuple(map(_whole, content))
     if len(content) == 1 and isinstance(content[0], Text):
         return content[0].text
     if not content and message.structured is not None:
-        return _encode(message.structured).decode()
+        return _structured_text(message.structured)
     return "\n".join(_part_text(part, images) for part in content)
+
+
+def _whole(part: Content) -> Content:
+    """What a reference stands for. A file that has been taken away is named."""
+    try:
+        return restored(part)
+    except FileGone:
+        assert isinstance(part, File)
+        return Text(f"[{part.holds}, {part.mime_type}, {part.size} bytes, no longer there]")
+
+
+def _structured_text(structured: Any) -> str:
+    try:
+        return _encode(restored_structured(structured)).decode()
+    except FileGone:
+        return "[structured content, no longer there]"
 
 
 def _part_text(part: Content, images: list[Image] | None) -> str:
@@ -174,6 +194,8 @@ def _part_text(part: Content, images: list[Image] | None) -> str:
             return f"[resource {part.uri}{': ' if described else ''}{described}]"
         case Resource():
             return _resource_text(part, images)
+        case File():
+            return f"[{part.holds}, {part.mime_type}, {part.size} bytes]"
 
 
 def _image_text(image: Image, images: list[Image] | None) -> str:

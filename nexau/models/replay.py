@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nexau.definition import DefinitionError
 from nexau.models.base import AssistantMessage, Message, ModelError, ModelRequest, ToolMessage, Turn
@@ -17,6 +18,7 @@ from nexau.models.latency import pause
 from nexau.nearest import hint
 from nexau.problems import display
 from nexau.trajectory import Step, Trajectory
+from nexau.transports.protocol import Content, File
 
 _SHOWN = 80
 
@@ -120,12 +122,19 @@ def _difference(request: ModelRequest, step: Step, before: Step | None) -> str |
 
 def _same(message: Message, recorded: Message) -> bool:
     if isinstance(message, ToolMessage) and isinstance(recorded, ToolMessage):
-        return (message.call_id, message.content, message.is_error) == (
+        return (message.call_id, _parts(message), message.is_error) == (
             recorded.call_id,
-            recorded.content,
+            _parts(recorded),
             recorded.is_error,
         )
     return message == recorded
+
+
+def _parts(message: ToolMessage) -> tuple[Content, ...]:
+    """The content; big parts may be in files of another directory."""
+    return tuple(
+        replace(part, path="") if isinstance(part, File) else part for part in message.content
+    )
 
 
 def _show(message: Message) -> str:

@@ -1,5 +1,6 @@
 """The tools of counter.py over stdio, by hand: starts in a fraction of the SDK's second."""
 
+import base64
 import json
 import os
 import sys
@@ -7,7 +8,19 @@ import time
 
 INTEGER = {"type": "object", "properties": {"by": {"type": "integer"}}}
 EMPTY = {"type": "object", "properties": {}}
-TAKEN = ("increment", "reset", "hang", "refuse", "die", "pid", "slow", "nap", "freeze", "work")
+TAKEN = (
+    "increment",
+    "reset",
+    "hang",
+    "refuse",
+    "die",
+    "pid",
+    "slow",
+    "nap",
+    "freeze",
+    "work",
+    "big",
+)
 TOOLS = [
     {"name": name, "description": name, "inputSchema": INTEGER if name == "increment" else EMPTY}
     for name in TAKEN
@@ -37,6 +50,21 @@ def call(name: str, arguments: dict[str, int]) -> dict[str, object] | None:
     return {"content": [{"type": "text", "text": text}]}
 
 
+def big() -> dict[str, object]:
+    """A long text, an image, a resource, and structured content, each of more than 1,000 bytes."""
+    blob = base64.b64encode(bytes(range(256)) * 20).decode()
+    resource = {"uri": "file:///notes.md", "mimeType": "text/markdown", "text": "# Notes\n" * 400}
+    return {
+        "content": [
+            {"type": "text", "text": "caf\u00e9 " * 400},
+            {"type": "text", "text": "short"},
+            {"type": "image", "data": blob, "mimeType": "image/png"},
+            {"type": "resource", "resource": resource},
+        ],
+        "structuredContent": {"rows": list(range(1000))},
+    }
+
+
 def work(token: object) -> None:
     """Says ten times how far it is, if anybody wants to hear it."""
     for step in range(10 if token is not None else 0):
@@ -56,6 +84,8 @@ def answer(method: str, params: dict[str, object]) -> dict[str, object] | None:
     if method == "tools/list":
         return {"tools": TOOLS}
     if method == "tools/call":
+        if params["name"] == "big":
+            return big()
         if params["name"] == "work":
             token = (params.get("_meta") or {}).get("progressToken")  # type: ignore[attr-defined]
             work(token)
