@@ -5,6 +5,7 @@ tools and share of the limits.
 """
 
 from collections import deque
+from functools import partial
 
 import anyio
 from msgspec import Struct
@@ -28,10 +29,10 @@ from nexau.models.base import (
 )
 from nexau.nearest import hint
 from nexau.prepare import Prepared
-from nexau.scope import Scope
+from nexau.scope import Past, Scope
 from nexau.trajectory import CallResult, RolloutError, Status
 from nexau.transports.protocol import Call, ErrorClass, Result, Text, Timing, Usage, failure
-from nexau.users import reply_of
+from nexau.users import Recalled, Reply, reply_of
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -66,7 +67,7 @@ class AgentActor(Actor):
 
     async def receive(self, message: Call) -> Result:
         try:
-            outcome = await self._within_time(message)
+            outcome = self._ended_before() or await self._within_time(message)
         except anyio.get_cancelled_exc_class():
             self._seal(Outcome("cancelled", self._said or None))
             raise
@@ -76,6 +77,16 @@ class AgentActor(Actor):
         if self.scope.recorder.pending:
             await self.scope.flush()
         return self._result(message.id, outcome)
+
+    def _ended_before(self) -> Outcome | None:
+        """How this agent ended before the process died, where its caller did not get to know."""
+        past = self.scope.past
+        known = past.finished(self.path) if past is not None else None
+        if past is None or known is None:
+            return None
+        self.usage = known.usage
+        limit = past.limit(self.path) if known.status == "limit" else None
+        return Outcome(known.status, known.answer, limit, known.error)
 
     async def _within_time(self, call: Call) -> Outcome:
         budget = self.budget
@@ -92,14 +103,18 @@ class AgentActor(Actor):
         problem = self._open(call)
         if problem is not None:
             return problem
-        recorder = self.scope.recorder
+        recorder, journal = self.scope.recorder, self.scope.journal
         while True:
             if recorder.pending:
                 await self.scope.flush()
-            hit = self.budget.take_step()
-            if hit is not None:
-                return self._limited(hit)
-            turn = await self._think()
+            turn: Turn | Outcome | None = self._remember()
+            if turn is None:
+                if journal is not None:
+                    await journal.settle()
+                hit = self.budget.take_step()
+                if hit is not None:
+                    return self._limited(hit)
+                turn = await self._think()
             if not isinstance(turn, Turn):
                 return turn
             if turn.calls:
@@ -109,8 +124,25 @@ class AgentActor(Actor):
                 if done is not None:
                     return done
 
+    def _remember(self) -> Turn | None:
+        """The turn that comes now, where it is on record from before the process died."""
+        past = self.scope.past
+        turn = past.turn(self.path, self._turns) if past is not None else None
+        if turn is None:
+            return None
+        self.scope.recorder.played(self.path, self._turns)
+        self._turns += 1
+        self._said = turn.content or self._said
+        self.usage += turn.usage
+        return turn
+
     def _open(self, call: Call) -> Outcome | None:
         """Puts together the first prompt."""
+        past = self.scope.past
+        prompt = past.prompt(self.path) if past is not None else None
+        if prompt:
+            self._messages.extend(prompt)
+            return None
         task = call.arguments.get("task", "")
         text = task if isinstance(task, str) else str(task)
         try:
@@ -176,12 +208,20 @@ class AgentActor(Actor):
             return Outcome("completed", turn.content)
         if recorder.pending:
             await self.scope.flush()
+        past = self.scope.past
+        known = past.said(self.path, self._turns - 1) if past is not None else None
+        if known is not None:
+            await user.ask(Recalled(turn.content, known))
+            return self._take_in(turn, known)
         said = await user.ask(Call(f"said-{self._turns}", "user", {"said": turn.content}))
         if said.is_error:
             text = f"the simulated user failed: {text_of(said.content)}"
             return Outcome("failed", turn.content, error=RolloutError("model", text))
         reply = reply_of(said)
         recorder.user_said(self.path, reply.text, reply.content)
+        return self._take_in(turn, reply)
+
+    def _take_in(self, turn: Turn, reply: Reply) -> Outcome | None:
         if reply.done or reply.text is None:
             return Outcome("completed", turn.content)
         self._messages.append(AssistantMessage(turn.content, (), turn.reasoning))
@@ -196,6 +236,8 @@ class AgentActor(Actor):
     async def _act(self, turn: Turn) -> None:
         """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""
         calls = turn.calls
+        if self.scope.journal is not None:
+            await self.scope.journal.settle()
         self._messages.append(AssistantMessage(turn.content, calls, turn.reasoning))
         if len(calls) == 1:
             self._messages.append(await self._observe(calls[0], self._number(calls[0])))
@@ -225,10 +267,14 @@ class AgentActor(Actor):
     async def _observe(self, call: ToolCall, number: int) -> ToolMessage:
         """One call and what came of it: always an observation, never an exception."""
         recorder = self.scope.recorder
+        child = f"{self.path}/{call.name}#{number}" if number else None
+        if self.scope.past is not None:
+            known = self._recall(self.scope.past, call, child)
+            if known is not None:
+                return known
         started = recorder.called(self.path, call)
         if recorder.pending:
             await self.scope.flush()
-        child = f"{self.path}/{call.name}#{number}" if number else None
         result = await self._send(call, child)
         ended = recorder.clock()
         seen = CallResult(
@@ -246,6 +292,15 @@ class AgentActor(Actor):
             await self.scope.flush()
         if child is not None:
             self.usage += result.usage
+        return ToolMessage(call.id, result.content, result.is_error, result.structured)
+
+    def _recall(self, past: Past, call: ToolCall, child: str | None) -> ToolMessage | None:
+        """The result, where it is on record from before the process died."""
+        result = past.result(self.path, self._turns - 1, call.id)
+        if result is None:
+            return None
+        if child is not None:
+            self.usage += past.usage(child)
         return ToolMessage(call.id, result.content, result.is_error, result.structured)
 
     async def _send(self, call: ToolCall, child: str | None) -> Result:
@@ -271,15 +326,18 @@ class AgentActor(Actor):
         )
 
     async def _delegate(self, call: Call, path: str) -> Result:
+        past = self.scope.past
         hit = self.budget.may_descend()
         if hit is not None:
             self.scope.recorder.limit(self.path, hit.limit, hit.owner, hit.bound)
             text = f"no sub-agent may be started here: {_bound(hit)}"
             return failure(call.id, "limit", text)
         prepared = self.prepared.children[call.name]
-        budget = self.budget.child(prepared.limits, path)
+        budget = past.take_budget(path) if past is not None else None
+        if budget is None:
+            budget = self.budget.child(prepared.limits, path)
         ref = self.context.spawn(
-            lambda: AgentActor(prepared, self.scope, budget, path), name=path.rpartition("/")[2]
+            partial(AgentActor, prepared, self.scope, budget, path), name=path.rpartition("/")[2]
         )
         return await guarded(ref.ask(call), lambda error: self._crash(call, path, error))
 

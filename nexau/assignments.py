@@ -5,14 +5,22 @@ from typing import Protocol
 from msgspec import Struct
 
 from nexau.definition import Task
+from nexau.journal.past import Past
 from nexau.tasks import TaskStream
 
 
 class Assignment(Struct, frozen=True, gc=False):
-    """A task and which repeat of it."""
+    """A task and which repeat of it; in a run that is kept, also where it stood."""
 
     task: Task
     repeat: int
+    place: int = 0
+    """Among all rollouts of the run, by task and repeat."""
+    attempt: int = 0
+    """To begin with."""
+    past: Past | None = None
+    """What that attempt had done before its process died."""
+    notes: tuple[str, ...] = ()
 
 
 class Assignments(Protocol):

@@ -58,7 +58,15 @@ class Budget:
         "tokens",
     )
 
-    def __init__(self, limits: Limits, path: str = "root", parent: "Budget | None" = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        path: str = "root",
+        parent: "Budget | None" = None,
+        *,
+        elapsed: float = 0.0,
+    ) -> None:
+        """`elapsed`: seconds that have been spent already."""
         self.limits = limits
         self.path = path
         self.parent = parent
@@ -78,7 +86,7 @@ class Budget:
         """Seconds on the event loop's clock."""
         self.deadline_owner: Budget = parent.deadline_owner if parent is not None else self
         if limits.seconds is not None:
-            mine = anyio.current_time() + limits.seconds
+            mine = anyio.current_time() + limits.seconds - elapsed
             if self.deadline is None or mine < self.deadline:
                 self.deadline, self.deadline_owner = mine, self
 
@@ -103,11 +111,15 @@ class Budget:
             if bound is not None and node.steps >= bound:
                 return LimitReached("steps", node.path, bound)
             node = node.parent
-        node = self
+        self.charge_step()
+        return None
+
+    def charge_step(self) -> None:
+        """Spends one step here and above, whatever the bounds."""
+        node: Budget | None = self
         while node is not None:
             node.steps += 1
             node = node.parent
-        return None
 
     async def reserve(
         self, prompt_bytes: int, max_tokens: int | None, price: Price | None

@@ -182,6 +182,12 @@ class _Server(Struct, frozen=True, kw_only=True):
     """A result longer than this is cut, with a note."""
     spill: SpillConfig | None = None
     """Null keeps results whole, wherever they go."""
+    on_resume: Literal["nothing", "writes", "calls", "restart"] | None = None
+    """What a rollout that goes on after its process died owes this server, whose session is a new
+    one. nothing: its state outlives the run, or it has none. writes: the recorded calls, except of
+    tools marked read-only, are issued again and compared; a difference restarts the rollout. calls:
+    all of them. restart: the rollout begins anew. null: writes where `sessions` is rollout, else
+    nothing."""
     latency: str | Latency | None = None
     """Calls take as long, and fail as often, as recorded ones did. As text: the profile, relative
     to the agent file."""

@@ -81,6 +81,16 @@ def compile_prompt(prompt: Prompt) -> Template | None:
     return environment.template_class.from_code(environment, code, environment.globals, None)
 
 
+def included(prompt: Prompt) -> list[Path]:
+    """The files that a prompt includes, directly or through others, except by computed names."""
+    if prompt.source is None or compile_prompt(prompt) is None:
+        return []
+    directory = Path(prompt.source).parent
+    names: set[str] = set()
+    _load_includes(_environment(directory), prompt.text, names)
+    return [directory / name for name in sorted(names)]
+
+
 _FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
            TypeError, ValueError)  # fmt: skip
 """What an expression in a template can raise."""

@@ -102,6 +102,9 @@ class Recorder:
             )
         )
 
+    def played(self, agent: str, number: int) -> None:
+        """A turn from before the process died is taken up again."""
+
     def called(self, agent: str, call: ToolCall) -> float:
         """Returns the time it was sent, on the recorder's clock."""
         at = self.clock()
@@ -113,6 +116,9 @@ class Recorder:
 
     def user_said(self, agent: str, text: str | None, content: bool | None) -> None:
         self._emit(UserSaid(self.rollout, self._seq, self.clock(), agent, text or "", content))
+        self._heard(text, content)
+
+    def _heard(self, text: str | None, content: bool | None) -> None:
         before = self.user.messages if self.user is not None else ()
         self.user = UserOutcome((*before, text) if text else before, content)
 

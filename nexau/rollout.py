@@ -13,6 +13,11 @@ from nexau.assignments import Assignment
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
 from nexau.definition import Task
+from nexau.journal.keeper import Journal
+from nexau.journal.past import Past
+from nexau.journal.recording import JournalRecorder, ResumedRecorder
+from nexau.journal.records import Cut
+from nexau.journal.reissue import Diverged, reissue
 from nexau.judging import JUDGE_SECONDS, UNGRADED, Ended, Grading, Held, Judge
 from nexau.nextstate import with_signals
 from nexau.prepare import Prepared
@@ -54,13 +59,16 @@ class Host(Protocol):
     retries: int
     wants_events: bool
     wants_steps: bool
+    journal: Journal | None
     running: set[anyio.CancelScope]
     cancelled: bool
     grading: Grading
 
     async def next(self) -> Assignment | None: ...
 
-    async def deliver(self, item: Event | Step | Trajectory) -> None: ...
+    async def deliver(self, item: Event | Step) -> None: ...
+
+    async def sealed(self, trajectory: Trajectory, place: int) -> None: ...
 
     def slot_done(self) -> None: ...
 
@@ -78,9 +86,9 @@ class Slot(Actor):
         host = self.host
         try:
             while (assignment := await host.next()) is not None:
-                for attempt in range(host.retries + 1):
+                for attempt in range(assignment.attempt, max(host.retries, assignment.attempt) + 1):
                     trajectory = await self._attempt(assignment, attempt)
-                    await host.deliver(trajectory)
+                    await host.sealed(trajectory, assignment.place)
                     if trajectory.final:
                         break
         finally:
@@ -88,39 +96,60 @@ class Slot(Actor):
 
     async def _attempt(self, assignment: Assignment, attempt: int) -> Trajectory:
         """One attempt, sealed whatever happens."""
+        host = self.host
+        past = assignment.past if attempt == assignment.attempt else None
+        notes = assignment.notes if attempt == assignment.attempt else ()
+        if past is not None:
+            notes += (f"resumed after {past.turns} model turns",)
+        try:
+            return await self._once(assignment, attempt, past, notes)
+        except Diverged as error:
+            assert host.journal is not None
+            notes += (f"restarted: {error}",)
+            host.journal.keep(Cut(assignment.place, attempt, 0, time.time(), notes[-1]))
+            return await self._once(assignment, attempt, None, notes)
+
+    async def _once(
+        self, assignment: Assignment, attempt: int, past: Past | None, notes: tuple[str, ...]
+    ) -> Trajectory:
+        """Raises `Diverged` where servers cannot be brought back to where the past left them."""
         host, task = self.host, assignment.task
-        rollout = f"{task.id}/{assignment.repeat}" + (f"/{attempt}" if attempt else "")
         seed = derive_seed(host.seed, task.id, assignment.repeat)
-        recorder = Recorder(rollout, wants_events=host.wants_events, wants_steps=host.wants_steps)
+        recorder = self._recorder(assignment, attempt, past)
         began_at, began = recorder.clock(), time.perf_counter()
         sessions: dict[int, Session] = {}
-        listens = host.wants_events or host.wants_steps
+        deliver = host.deliver if host.wants_events or host.wants_steps else None
         user = self._user(task, seed)
-        scope = Scope(task, seed, recorder, sessions, host.deliver if listens else None, user)
-        queued = 0.0
-        error: RolloutError | None = None
+        scope = Scope(task, seed, recorder, sessions, deliver, user, host.journal, past)
+        outcome: RolloutError | Diverged | None = None
         with anyio.CancelScope() as cancel:
             host.running.add(cancel)
             if host.cancelled:
                 cancel.cancel()
             try:
-                error = await self._acquire(sessions)
-                queued = time.perf_counter() - began
-                if error is None:
-                    error = await guarded(self._play(scope), _crashed)
+                outcome = await self._perform(scope, sessions, past)
             finally:
                 host.running.discard(cancel)
         seconds = time.perf_counter() - began
-        ended = self._end(scope, error, cancelled=cancel.cancelled_caught)
+        if not isinstance(outcome, Diverged):
+            ended = self._end(scope, outcome, cancelled=cancel.cancelled_caught)
         judged = Judged(tuple(recorder.steps))
         if recorder.pending or sessions or user is not None or host.grading is not UNGRADED:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
-                await scope.flush()
-                if host.grading is not UNGRADED:
-                    judged = await self._judge(scope, ended)
+                if not isinstance(outcome, Diverged):
+                    await scope.flush()
+                    if host.grading is not UNGRADED:
+                        judged = await self._judge(scope, ended)
                 await self._release(sessions)
                 if user is not None:
                     await user.stop()
+        if isinstance(outcome, Diverged):
+            raise outcome
+        if past is not None:
+            began_at, seconds = past.began_at, seconds + past.seconds
+        # What is interrupted in a run that is kept can be gone on with.
+        interrupted = ended.status == "cancelled" and host.journal is not None
+        final = ended.status != "failed" or attempt >= host.retries or host.cancelled
         return seal(
             host.prepared,
             assignment,
@@ -131,8 +160,43 @@ class Slot(Actor):
             seed=seed,
             started_at=began_at,
             seconds=seconds,
-            queued=queued,
-            final=ended.status != "failed" or attempt == host.retries or host.cancelled,
+            queued=scope.queued,
+            final=final and not interrupted,
+            notes=notes,
+        )
+
+    async def _perform(
+        self, scope: Scope, sessions: dict[int, Session], past: Past | None
+    ) -> RolloutError | Diverged | None:
+        """Sessions, then the agent; only what its judge needs where the attempt had ended."""
+        ended = scope.recorder.ended is not None
+        if ended and self.host.grading is UNGRADED:
+            return None
+        began = time.perf_counter()
+        error = await self._acquire(sessions)
+        scope.queued = time.perf_counter() - began
+        if error is not None:
+            return error
+        if past is not None:
+            try:
+                await reissue(self.host.prepared, sessions, past)
+            except Diverged as diverged:
+                return diverged
+        return None if ended else await guarded(self._play(scope, past), _crashed)
+
+    def _recorder(self, assignment: Assignment, attempt: int, past: Past | None) -> Recorder:
+        host, journal = self.host, self.host.journal
+        rollout = f"{assignment.task.id}/{assignment.repeat}" + (f"/{attempt}" if attempt else "")
+        events, steps = host.wants_events, host.wants_steps
+        if journal is None:
+            return Recorder(rollout, wants_events=events, wants_steps=steps)
+        keep, place = journal.keep, assignment.place
+        if past is None:
+            return JournalRecorder(
+                rollout, keep, place, attempt, wants_events=events, wants_steps=steps
+            )
+        return ResumedRecorder(
+            rollout, keep, place, attempt, past, wants_events=events, wants_steps=steps
         )
 
     def _user(self, task: Task, seed: int) -> ActorRef | None:
@@ -175,9 +239,9 @@ class Slot(Actor):
             if session is not None:
                 await pool.release(session)
 
-    async def _play(self, scope: Scope) -> None:
+    async def _play(self, scope: Scope, past: Past | None) -> None:
         prepared = self.host.prepared
-        budget = Budget(prepared.limits)
+        budget = Budget(prepared.limits) if past is None else past.budget(prepared)
         # The agent of an attempt that was cut off may not be gone yet.
         taken = any(child.name == "root" for child in self.context.children)
         name = None if taken else "root"
@@ -226,6 +290,7 @@ def seal(
     seconds: float,
     queued: float,
     final: bool,
+    notes: tuple[str, ...] = (),
 ) -> Trajectory:
     """The trajectory of an attempt that has ended."""
     task = assignment.task
@@ -261,6 +326,7 @@ def seal(
         score,
         recorder.user,
         judged.note,
+        notes,
     )
 
 

@@ -12,10 +12,11 @@ from nexau.actors import Actor, ActorRef, Context, Down
 from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
+from nexau.journal.keeper import Journal
 from nexau.judging import UNGRADED, Grading
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
-from nexau.sinks import Flush, Sink, SinkActor, SinkClosed
+from nexau.sinks import Encoded, Flush, Sink, SinkActor, SinkClosed
 from nexau.subscription import Hub
 from nexau.summary import Counts, Summary, Tally
 from nexau.trajectory import Event, Step, Trajectory
@@ -77,9 +78,11 @@ class Run:
         sinks: Sequence[Sink],
         grading: Grading = UNGRADED,
         repeat: int = 1,
+        journal: Journal | None = None,
     ) -> None:
         self.prepared = prepared
         self.grading = grading
+        self.journal = journal
         self.seed = seed
         self.retries = retries
         self.concurrency = concurrency
@@ -148,9 +151,13 @@ class Run:
             self._drained.set()
 
     def cancel(self) -> None:
-        """Ends all rollouts now; each is sealed as cancelled."""
+        """Ends all rollouts now; each is sealed as cancelled. In a run that is kept they can be
+        gone on with.
+        """
         self._admit_no_more()
         self.cancelled = True
+        if self.journal is not None:
+            self.journal.give_up()
         for scope in list(self.running):
             scope.cancel()
 
@@ -175,13 +182,18 @@ class Run:
     def statistics(self) -> dict[str, Any]:
         seconds = (self._ended or time.perf_counter()) - self._began
         counts = self._tally.statistics()
-        return counts | {
-            "running": len(self.running),
-            "concurrency": self.concurrency,
-            "seconds": seconds,
-            "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
-            "loop_lag_max": self._lag.maximum,
-        }
+        kept = {"journal": self.journal.statistics()} if self.journal is not None else {}
+        return (
+            kept
+            | counts
+            | {
+                "running": len(self.running),
+                "concurrency": self.concurrency,
+                "seconds": seconds,
+                "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
+                "loop_lag_max": self._lag.maximum,
+            }
+        )
 
     # What slots call.
 
@@ -211,17 +223,30 @@ class Run:
         if self._silence is not None:
             self._silence.cancel()
 
-    async def deliver(self, item: Event | Step | Trajectory) -> None:
-        """To every sink that wants it; a trajectory also to whoever iterates."""
-        kind = _kind(item)
+    async def sealed(self, trajectory: Trajectory, place: int) -> None:
+        """A trajectory: in a run that is kept, first to the journal, which hands it on."""
+        if self.journal is None or trajectory.status == "cancelled":
+            await self._hand_on(trajectory, None)
+        else:
+            await self.journal.seal(place, trajectory.attempt, trajectory)
+
+    async def _hand_on(self, trajectory: Trajectory, line: bytes | None) -> None:
+        """To every sink that wants it and to whoever iterates. `line`: it as JSON, if known."""
+        message = trajectory if line is None else Encoded(trajectory, line)
+        for emits, ref in self._refs:
+            if emits == "trajectories":
+                await ref.tell(message)
+        self._tally.add(trajectory)
+        if not self._abandoned:
+            await self._offer(trajectory)
+
+    async def deliver(self, item: Event | Step) -> None:
+        """To every sink that wants it, and events to those who subscribe."""
+        kind = "steps" if isinstance(item, Step) else "events"
         for emits, ref in self._refs:
             if emits == kind:
                 await ref.tell(item)
-        if isinstance(item, Trajectory):
-            self._tally.add(item)
-            if not self._abandoned:
-                await self._offer(item)
-        elif not isinstance(item, Step):
+        if not isinstance(item, Step):
             await self._hub.publish(item)
 
     async def _offer(self, trajectory: Trajectory) -> None:
@@ -261,10 +286,15 @@ class Run:
             self._admit_no_more()
 
     async def attend(self) -> None:
-        """Waits for the end, cancels after the grace of a drain, flushes the sinks."""
+        """Waits for the end, cancels after the grace of a drain, flushes the journal and sinks."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._enforce_grace)
-            await self._done.wait()
+            async with anyio.create_task_group() as keeping:
+                if self.journal is not None:
+                    keeping.start_soon(self._keep, self.journal)
+                await self._done.wait()
+                if self.journal is not None:
+                    self.journal.finish()
             group.cancel_scope.cancel()
         self._ended = time.perf_counter()
         await self._source.aclose()
@@ -272,6 +302,14 @@ class Run:
             await ref.ask(Flush())
         self._out.close()
         self._finished.set()
+
+    async def _keep(self, journal: Journal) -> None:
+        try:
+            await journal.run(self._hand_on)
+        except OSError as error:
+            if self._error is None:
+                self._error = error
+            self.cancel()
 
     def over(self, reason: BaseException | None) -> None:
         """The run's actor has ended. Without a reason the run had ended before."""
@@ -299,9 +337,3 @@ class Run:
         if not isinstance(error, SinkClosed | BrokenPipeError) and self._error is None:
             self._error = error
         self.cancel()
-
-
-def _kind(item: Event | Step | Trajectory) -> str:
-    if isinstance(item, Trajectory):
-        return "trajectories"
-    return "steps" if isinstance(item, Step) else "events"

@@ -23,6 +23,9 @@ from nexau.definition import (
 )
 from nexau.group import Group
 from nexau.histogram import Histogram
+from nexau.journal.directory import RunDirectory, check_tools, create_run, keeping, new_manifest
+from nexau.journal.intake import Intake
+from nexau.journal.keeper import Durability, Journal
 from nexau.judging import UNGRADED, Grading, Judge
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
@@ -41,6 +44,7 @@ from nexau.trajectory import Trajectory
 from nexau.transports.http import HttpClient, open_http
 
 CLOSE_SECONDS = 30.0
+DURABILITY = Durability()
 
 AnyModel = ModelConfig | Model
 
@@ -109,7 +113,7 @@ class Runtime:
     async def rollouts(
         self,
         agent: Agent,
-        tasks: TaskSource,
+        tasks: TaskSource | None,
         *,
         concurrency: int = 64,
         repeat: int = 1,
@@ -120,6 +124,8 @@ class Runtime:
         signals: bool = False,
         judge_model: AnyModel | None = None,
         user_model: AnyModel | None = None,
+        out: str | Path | RunDirectory | None = None,
+        durability: Durability = DURABILITY,
     ) -> AsyncIterator[Run]:
         """Rollouts of every task, `repeat` times each, `concurrency` at once.
 
@@ -130,20 +136,48 @@ class Runtime:
         `judge` scores each rollout as it ends; `signals` marks its steps by what came next, with
         the votes of `judge_model` where rules do not tell; `user_model` plays the users of tasks
         that give them a goal and no script.
+
+        `out` keeps the run in a directory (docs/durability.md): a new one by its path, or one made
+        by `nexau.journal.directory.create_run` or `resume_run`, whose repeat, seed and retries then
+        hold. `tasks` are then all tasks from the first; None finishes what had been admitted.
         """
         if repeat < 1:
             raise ValueError("repeat is at least 1")
-        async with self.assigned(
-            agent,
-            Repeated(read_tasks(tasks), repeat),
-            concurrency=concurrency,
-            seed=seed,
-            retries=retries,
-            sinks=sinks,
-            grading=self._grading(judge, signals, judge_model, user_model),
-            repeat=repeat,
-        ) as run:
-            yield run
+        seed = self._seed if seed is None else seed
+        if isinstance(out, str | Path):
+            manifest = new_manifest(
+                agent,
+                tasks=str(tasks) if isinstance(tasks, str | Path) else "iterable",
+                concurrency=concurrency,
+                repeat=repeat,
+                seed=seed,
+                retries=retries,
+            )
+            out = create_run(Path(out), manifest)
+        if tasks is None and out is None:
+            raise TypeError("tasks may be None only where a run is gone on with")
+        stream = read_tasks(tasks) if tasks is not None else None
+        with keeping(out, durability) as journal:
+            assignments: Assignments
+            if out is not None and journal is not None:
+                check_tools(out, await self.prepare(agent))
+                seed, retries = out.manifest.seed, out.manifest.retries
+                assignments = Intake(journal, out.recovered, stream)
+            else:
+                assert stream is not None
+                assignments = Repeated(stream, repeat)
+            async with self.assigned(
+                agent,
+                assignments,
+                concurrency=concurrency,
+                seed=seed,
+                retries=retries,
+                sinks=sinks,
+                grading=self._grading(judge, signals, judge_model, user_model),
+                repeat=repeat,
+                journal=journal,
+            ) as run:
+                yield run
 
     @asynccontextmanager
     async def assigned(
@@ -157,6 +191,7 @@ class Runtime:
         sinks: Sequence[Sink] = (),
         grading: Grading = UNGRADED,
         repeat: int = 1,
+        journal: Journal | None = None,
     ) -> AsyncIterator[Run]:
         """As `rollouts`, for work that comes from elsewhere than a source of tasks. `repeat` is
         how often each task comes, for the summary.
@@ -175,6 +210,7 @@ class Runtime:
             sinks=sinks,
             grading=grading,
             repeat=repeat,
+            journal=journal,
         )
         ref = self._runs.start(run)
         try:

@@ -1,22 +1,69 @@
 """What all agents of one rollout share."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 import anyio
 
 from nexau.actors import ActorRef
+from nexau.budget import Budget, LimitReached
 from nexau.definition import Task
+from nexau.models.base import Message, Turn
 from nexau.recorder import Recorder
 from nexau.sessions import Session
-from nexau.trajectory import Event, Step
+from nexau.trajectory import CallResult, Event, Finished, Step
+from nexau.transports.protocol import Usage
+from nexau.users import Reply
 
 Deliver = Callable[[Event | Step], Awaitable[None]]
+
+
+class Past(Protocol):
+    """What the rollout had done before its process died (`nexau.journal.past`)."""
+
+    def prompt(self, path: str) -> tuple[Message, ...] | None: ...
+
+    def turn(self, path: str, number: int) -> Turn | None: ...
+
+    def result(self, path: str, turn: int, call_id: str) -> CallResult | None: ...
+
+    def said(self, path: str, turn: int) -> Reply | None: ...
+
+    def limit(self, path: str) -> LimitReached | None: ...
+
+    def finished(self, path: str) -> Finished | None: ...
+
+    def usage(self, path: str) -> Usage: ...
+
+    def take_budget(self, path: str) -> Budget | None: ...
+
+
+class Durable(Protocol):
+    """The journal, as agents see it."""
+
+    async def settle(self) -> None:
+        """Before a turn is asked for and before calls are sent: waits while what is on record has
+        yet to be written, as far as the run's durability wants it to.
+        """
+        ...
 
 
 class Scope:
     """The task, its record, and the sessions that this rollout holds."""
 
-    __slots__ = ("_deliver", "_order", "crashes", "recorder", "seed", "sessions", "task", "user")
+    __slots__ = (
+        "_deliver",
+        "_order",
+        "crashes",
+        "journal",
+        "past",
+        "queued",
+        "recorder",
+        "seed",
+        "sessions",
+        "task",
+        "user",
+    )
 
     def __init__(
         self,
@@ -26,6 +73,8 @@ class Scope:
         sessions: Mapping[int, Session],
         deliver: Deliver | None = None,
         user: ActorRef | None = None,
+        journal: Durable | None = None,
+        past: Past | None = None,
     ) -> None:
         self.task = task
         self.seed = seed
@@ -34,6 +83,10 @@ class Scope:
         """By the key of the server (`ServerPool.key`)."""
         self.user = user
         """Answers what the root agent says, where somebody talks with it."""
+        self.journal = journal
+        self.past = past
+        self.queued = 0.0
+        """Seconds that the rollout waited for its sessions."""
         self._deliver = deliver
         self._order = anyio.Lock() if deliver is not None else None
 

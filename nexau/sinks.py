@@ -1,9 +1,10 @@
 """Where trajectories go: each sink is written by an actor with a bounded mailbox."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from nexau.actors import Actor
 from nexau.redaction import SECRETS
@@ -26,6 +27,8 @@ class Sink(Protocol):
     def emits(self) -> Emits:
         """What it is to be given."""
         ...
+
+    # A sink may also have `write_line(line)`, for an item whose JSON, without secrets, is known.
 
     async def write(self, item: Item) -> None:
         """Raises `SinkClosed` or `BrokenPipeError` when its reader has gone, and `OSError` when
@@ -50,10 +53,19 @@ class LineSink:
         self._buffer = bytearray()
 
     async def write(self, item: Item) -> None:
-        line = SECRETS.line(self._encoder.encode(item))
+        await self.write_line(SECRETS.line(self._encoder.encode(item)))
+
+    async def write_line(self, line: bytes) -> None:
         if self._terminal:
             line = visible_json(line.decode()).encode()
         await self.writer.write(line)
+
+
+class Encoded(Struct, frozen=True, gc=False):
+    """A trajectory, and its JSON, without secrets."""
+
+    trajectory: Trajectory
+    line: bytes
 
 
 class Flush:
@@ -65,12 +77,20 @@ class SinkActor(Actor):
         self.sink = sink
         self._broken = broken
         self._closed = False
+        self._write_line: Callable[[bytes], Awaitable[None]] | None = getattr(
+            sink, "write_line", None
+        )
 
     async def receive(self, message: Any) -> None:
         if self._closed or isinstance(message, Flush):
             return
         try:
-            await self.sink.write(message)
+            if not isinstance(message, Encoded):
+                await self.sink.write(message)
+            elif self._write_line is not None:
+                await self._write_line(message.line)
+            else:
+                await self.sink.write(message.trajectory)
         except (SinkClosed, OSError) as error:
             self._closed = True
             self._broken(error)

@@ -276,3 +276,5 @@ class Trajectory(
     """How the simulated user left, where there was one."""
     unscored: str = ""
     """Why there is no score, where the rollout was to be checked."""
+    notes: tuple[str, ...] = ()
+    """What a run that was kept and gone on with did to it: resumed, or restarted and why."""

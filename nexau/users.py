@@ -47,6 +47,13 @@ class Reply(Struct, frozen=True):
     """Once done: whether it got what it wanted."""
 
 
+class Recalled(Struct, frozen=True):
+    """What the user did after `said`, before the process died: asked of it to bring it there."""
+
+    said: str
+    reply: Reply
+
+
 class ScriptedUser:
     """Says what its script says, as long as the answers hold what it expects."""
 
@@ -110,7 +117,10 @@ class UserActor(Actor):
         ]
         self._turns = 0
 
-    async def receive(self, message: Call) -> Result:
+    async def receive(self, message: Call | Recalled) -> Result | None:
+        if isinstance(message, Recalled):
+            self._recall(message)
+            return None
         answer = message.arguments.get("said", "")
         if self._script is not None:
             return _result(message.id, self._script.reply(answer))
@@ -118,6 +128,15 @@ class UserActor(Actor):
         if isinstance(said, ModelError):
             return failure(message.id, "model_error", str(said))
         return _result(message.id, said)
+
+    def _recall(self, message: Recalled) -> None:
+        if self._script is not None:
+            self._script.reply(message.said)
+            return
+        self._turns += 1
+        self._messages.append(UserMessage(message.said))
+        if message.reply.text:
+            self._messages.append(AssistantMessage(message.reply.text))
 
     async def _improvise(self, answer: str) -> Reply | ModelError:
         assert self._model is not None

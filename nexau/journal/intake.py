@@ -1,0 +1,139 @@
+"""Which rollout comes next in a run that is kept: those left over from before, then new tasks."""
+
+import time
+import zlib
+from collections import deque
+
+from msgspec import Raw
+
+from nexau.assignments import Assignment
+from nexau.definition import DefinitionError, Task
+from nexau.journal.keeper import Journal
+from nexau.journal.past import Past
+from nexau.journal.records import Admitted, Cut, Progress, encoder
+from nexau.journal.recovery import Recovered
+from nexau.tasks import TaskStream
+
+
+class Intake:
+    """The source of a run's assignments."""
+
+    def __init__(self, journal: Journal, recovered: Recovered, source: TaskStream | None) -> None:
+        """`source`: the same tasks from the first, of which those are passed over that were
+        admitted before; None where only what was admitted is to be finished.
+        """
+        self._journal = journal
+        self._recovered = recovered
+        self._source = source
+        self._repeat = recovered.repeat
+        self._ready: deque[Assignment] = deque()
+        self._lost: set[int] = set()
+        """Tasks whose rollouts have not ended and which the journal does not have any more."""
+        self._passed = False
+        self._take_up()
+        self._ended = source is None or (journal.progress.ended and not self._lost)
+
+    def ready(self) -> Assignment | None:
+        if self._ready and self._journal.stalled is None:
+            return self._ready.popleft()
+        return None
+
+    async def next(self) -> Assignment | None:
+        """None at the end. Raises `DefinitionError` for a source that is not the one before, and
+        at the end for tasks that nobody has any more.
+        """
+        await self._journal.admission()
+        while not self._ready:
+            if self._source is None or self._ended:
+                self._miss()
+                return None
+            if not self._passed:
+                await self._pass_over(self._source)
+                continue
+            task = self._source.ready() or await anext(self._source, None)
+            if task is None:
+                self._end()
+            else:
+                self._admit(task)
+        return self._ready.popleft()
+
+    async def aclose(self) -> None:
+        if self._source is not None:
+            await self._source.aclose()
+
+    def _miss(self) -> None:
+        if self._lost:
+            raise DefinitionError(
+                f"{len(self._lost):,} tasks cannot be had again: the journal that held them is "
+                "damaged, and their source is not there"
+            )
+
+    def _take_up(self) -> None:
+        """What was admitted and has not ended, in order."""
+        found = self._recovered
+        for place in found.open_places():
+            number, repeat = divmod(place, self._repeat)
+            task = found.tasks.get(number)
+            if task is None:
+                self._lost.add(number)
+            else:
+                self._ready.append(self._assignment(task, place, repeat))
+        found.tasks.clear()
+
+    def _assignment(self, task: Task, place: int, repeat: int) -> Assignment:
+        found = self._recovered
+        left = found.unfinished.pop(place, None)
+        attempt = found.attempts.pop(place, 0)
+        if left is None or left.attempt != attempt:
+            return Assignment(task, repeat, place, attempt)
+        # What stands in the journal after these is of no account: it was cut short.
+        self._journal.keep(Cut(place, attempt, len(left.events), time.time()))
+        past = Past(left.events) if left.events else None
+        return Assignment(task, repeat, place, attempt, past, tuple(left.restarts))
+
+    async def _pass_over(self, source: TaskStream) -> None:
+        """Reads the tasks that were admitted before; takes those out that were lost."""
+        chain = 0
+        progress = self._journal.progress
+        again: list[tuple[int, Task]] = []
+        for number in range(progress.tasks):
+            task = source.ready() or await anext(source, None)
+            if task is None:
+                raise DefinitionError(
+                    f"the tasks are not those of the run: it has admitted {progress.tasks:,}, and "
+                    f"here are {number:,}"
+                )
+            chain = zlib.crc32(encoder.encode(task), chain)
+            if number in self._lost:
+                again.append((number, task))
+        if chain != progress.chain:
+            raise DefinitionError(
+                f"the tasks are not those of the run: the first {progress.tasks:,} have changed"
+            )
+        self._passed = True
+        for number, task in again:
+            self._lost.discard(number)
+            self._keep(number, progress.chain, task)
+
+    def _admit(self, task: Task) -> None:
+        progress = self._journal.progress
+        encoded = encoder.encode(task)
+        chain = zlib.crc32(encoded, progress.chain)
+        self._journal.progress = Progress(progress.tasks + 1, chain, False)
+        self._keep(progress.tasks, chain, task, encoded)
+
+    def _keep(self, number: int, chain: int, task: Task, encoded: bytes | None = None) -> None:
+        first = number * self._repeat
+        ended = self._recovered.ended
+        places = [place for place in range(first, first + self._repeat) if place not in ended]
+        if places:
+            self._journal.keep(Admitted(number, chain, Raw(encoded or encoder.encode(task))))
+        for place in places:
+            self._journal.began(place)
+            self._ready.append(self._assignment(task, place, place - first))
+
+    def _end(self) -> None:
+        self._ended = True
+        progress = self._journal.progress
+        self._journal.progress = Progress(progress.tasks, progress.chain, True)
+        self._journal.keep(self._journal.progress)

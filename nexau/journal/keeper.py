@@ -1,0 +1,325 @@
+"""Group commit: what rollouts leave behind gathers, and one task writes it every few milliseconds.
+
+A trajectory is handed on to stdout and to the other sinks only once it is written, so nothing is
+out there that the run directory does not know. A full disk stops the run until there is room: what
+waits is kept, what is half-written is taken back.
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from msgspec import Struct
+
+from nexau.journal.files import FULL, Files
+from nexau.journal.records import Progress, encoder
+from nexau.journal.segments import Batch, Finished, JournalFiles, TrajectoryFiles, make_batch
+from nexau.redaction import SECRETS
+from nexau.trajectory import Trajectory
+from nexau.transports.log import get_logger
+from nexau.transports.scoping import transparent
+
+log = get_logger("nexau.journal")
+
+MANY = 4096
+"""Entries that may wait; from then on agents wait with their next turn."""
+LIMIT = 8 << 20
+"""Bytes of trajectories that were sealed and not yet handed on; from then on slots wait."""
+HELD = 0.02
+"""Seconds that a write may hold the event loop before a thread takes over."""
+AGAIN = 1.0
+"""Seconds between attempts to write to a full disk."""
+
+
+class Durability(Struct, frozen=True):
+    """What a run directory promises, and when."""
+
+    flush: float = 0.02
+    """Seconds for which records gather. When the process is killed, what is younger is lost, and
+    done again. 0: each turn is written before its calls are sent, each result before the model
+    sees it."""
+    sync: float | None = 1.0
+    """Seconds for which written records may be lost when the machine loses power. 0: none that was
+    handed on; None: as long as the operating system takes."""
+
+
+class Journal:
+    """What a run writes to its directory. `run` has to run, in one task, while it is in use."""
+
+    def __init__(
+        self,
+        files: Files,
+        journal: JournalFiles,
+        trajectories: TrajectoryFiles,
+        progress: Progress,
+        durability: Durability,
+    ) -> None:
+        self.progress = progress
+        self.entries: list[Any] = []
+        self.keep: Callable[[Any], None] = self.entries.append
+        """Takes a record; costs what appending to a list costs."""
+        self.stalled: OSError | None = None
+        """Why nothing can be written at the moment."""
+        self._files = files
+        self._journal = journal
+        self._trajectories = trajectories
+        self._flush = durability.flush
+        self._sync = durability.sync
+        self._sealed: list[Finished] = []
+        self._written: deque[Finished] = deque()
+        self._waiting_bytes = 0
+        self._wake = anyio.Event()
+        self._changed = anyio.Event()
+        self._handed = anyio.Event()
+        self._begun = self._ended = 0
+        """Batches."""
+        self._count = self._bytes = self._syncs = self._stalls = self._lost = 0
+        self._held = False
+        self._synced_at = 0.0
+        self._limiter = anyio.CapacityLimiter(1)
+        self._closing = False
+        self._given_up = False
+        self._idle = True
+        self._over = False
+
+    # What rollouts call.
+
+    async def settle(self) -> None:
+        """As `nexau.scope.Durable`."""
+        if self._flush == 0:
+            await self._written_up_to_here()
+        elif len(self.entries) >= MANY:
+            self._wake.set()
+            while len(self.entries) >= MANY and not self._given_up:
+                await self._changed.wait()
+
+    async def seal(self, place: int, attempt: int, trajectory: Trajectory) -> None:
+        """Takes a trajectory; waits while too many have not been handed on."""
+        line = SECRETS.line(encoder.encode(trajectory))
+        while self._waiting_bytes >= LIMIT and not self._given_up:
+            await self._changed.wait()
+        if self._given_up:
+            return
+        self._sealed.append(Finished(place, attempt, trajectory, line))
+        self._waiting_bytes += len(line)
+        if self._flush == 0 or self._waiting_bytes >= LIMIT // 2:
+            self._wake.set()
+
+    async def admission(self) -> None:
+        """Waits while the disk is full."""
+        while self.stalled is not None and not self._given_up:
+            await self._changed.wait()
+
+    def began(self, place: int) -> None:
+        self._journal.began(place)
+
+    def give_up(self) -> None:
+        """The run is being stopped: nothing waits for a full disk any more."""
+        if self.stalled is not None:
+            self._given_up = True
+            self._notify()
+            self._wake.set()
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "records": self._count,
+            "bytes": self._bytes,
+            "batches": self._ended,
+            "syncs": self._syncs,
+            "waiting": len(self.entries),
+            "waiting_bytes": self._waiting_bytes,
+            "stalls": self._stalls,
+            "stalled": str(self.stalled) if self.stalled is not None else None,
+            "not_encoded": self._lost,
+        }
+
+    # What the run calls.
+
+    async def run(self, deliver: Callable[[Trajectory, bytes], Awaitable[None]]) -> None:
+        """Until `finish`. Raises the OSError of a disk that fails, or that is full when the run is
+        stopped.
+        """
+        async with transparent(anyio.create_task_group()) as group:
+            group.start_soon(self._hand_on, deliver)
+            try:
+                while not (self._closing and not self.entries and not self._sealed):
+                    await self._pause()
+                    await self._commit()
+                await self._synced()
+            finally:
+                self._over = True
+                self._handed.set()
+
+    def finish(self) -> None:
+        """No more will come: `run` ends when all is written and handed on."""
+        self._closing = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """Writes what a cancelled `run` has left, if that can be done at once; closes the files."""
+        try:
+            if self._idle and self.stalled is None:
+                self._make().write()
+        except OSError as error:
+            log.warning("the last records are not written", reason=str(error))
+        finally:
+            self._journal.close()
+            self._trajectories.close()
+
+    # The writer.
+
+    async def _pause(self) -> None:
+        if self._flush == 0:
+            await self._wake.wait()
+        elif not self._wake.is_set():
+            with anyio.move_on_after(self._flush):
+                await self._wake.wait()
+        if self._wake.is_set():
+            self._wake = anyio.Event()
+            if self._closing:
+                self._wake.set()
+
+    async def _commit(self) -> None:
+        if not self.entries and not self._sealed:
+            await anyio.lowlevel.checkpoint()
+            return await self._sync_if_due()
+        self._idle = False
+        await self._rotate_if_due()
+        batch = self._make()
+        while not await self._try(partial(self._write, batch)):
+            pass
+        if self._sync == 0:
+            await self._synced()
+        else:
+            await self._sync_if_due()
+        self._count += batch.entries
+        self._ended += 1
+        self._idle = True
+        for item in batch.done:
+            if item.trajectory.final:
+                self._journal.ended(item.place)
+        self._written.extend(batch.done)
+        self._handed.set()
+        self._notify()
+        return None
+
+    def _make(self) -> Batch:
+        self._begun += 1
+        done, self._sealed = self._sealed, []
+        try:
+            batch = make_batch(self.entries, done, self._journal, self._trajectories)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            self.entries[:] = [entry for entry in self.entries if self._encodes(entry)]
+            batch = make_batch(self.entries, done, self._journal, self._trajectories)
+        self.entries.clear()
+        return batch
+
+    def _encodes(self, entry: Any) -> bool:
+        """What cannot be JSON is left out: its rollout is resumed from before it."""
+        try:
+            encoder.encode(entry)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            self._lost += 1
+            return False
+        return True
+
+    async def _write(self, batch: Batch) -> None:
+        self._bytes += sum(len(data) for _, data in batch.pieces)
+        if self._held:
+            await self._in_thread(batch.write)
+            return
+        began = time.perf_counter()
+        batch.write()
+        self._held = self._files.threaded and time.perf_counter() - began > HELD
+
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was done; False after a wait for a full disk."""
+        try:
+            await work()
+        except OSError as error:
+            if error.errno not in FULL or self._given_up:
+                self._given_up = True
+                self._notify()
+                raise
+            if self.stalled is None:
+                self._stalls += 1
+                log.error(
+                    "the disk is full: no new rollouts until there is room", reason=str(error)
+                )
+            self.stalled = error
+            with anyio.move_on_after(AGAIN):
+                await self._wake_of_giving_up()
+            return False
+        if self.stalled is not None:
+            log.error("there is room on the disk again: the run goes on")
+            self.stalled = None
+            self._notify()
+        return True
+
+    async def _wake_of_giving_up(self) -> None:
+        while not self._given_up:
+            await self._changed.wait()
+
+    async def _rotate_if_due(self) -> None:
+        if self._journal.due():
+            while not await self._try(self._rotate):
+                pass
+        self._trajectories.rotate_if_due()
+
+    async def _rotate(self) -> None:
+        await self._in_thread(self._trajectories.sync)
+        self._journal.rotate(self.progress)
+
+    async def _sync_if_due(self) -> None:
+        if self._sync is None or anyio.current_time() < self._synced_at + self._sync:
+            return
+        await self._synced()
+
+    async def _synced(self) -> None:
+        if self._sync is None:
+            return
+        self._synced_at = anyio.current_time()
+        if self._journal.file.dirty or self._trajectories.data.dirty:
+            self._syncs += 1
+            await self._in_thread(self._sync_files)
+
+    def _sync_files(self) -> None:
+        if self._journal.file.dirty:
+            self._journal.file.sync()
+        self._trajectories.sync()
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        if self._files.threaded:
+            await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        else:
+            await anyio.lowlevel.checkpoint()
+            work()
+
+    async def _hand_on(self, deliver: Callable[[Trajectory, bytes], Awaitable[None]]) -> None:
+        while True:
+            while self._written:
+                item = self._written[0]
+                await deliver(item.trajectory, item.line)
+                self._written.popleft()
+                self._waiting_bytes -= len(item.line)
+                self._notify()
+            if self._over:
+                return
+            self._handed = anyio.Event()
+            await self._handed.wait()
+
+    async def _written_up_to_here(self) -> None:
+        """Until the batch is written that has, or will have, all that was kept so far."""
+        target = self._begun + 1 if self.entries else self._begun
+        if self._ended < target:
+            self._wake.set()
+        while self._ended < target and not self._given_up:
+            await self._changed.wait()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()

@@ -1,0 +1,195 @@
+"""The files of a run directory while a run writes them: batches in, segments out.
+
+Synchronous: `nexau.journal.keeper` decides when, and what may wait for what.
+"""
+
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from nexau.journal.files import Appender, Files
+from nexau.journal.records import Progress, Sealed, encoder, seal_batch
+from nexau.redaction import SECRETS
+from nexau.trajectory import Trajectory
+
+JOURNAL = "journal"
+TRAJECTORIES = "trajectories"
+SEGMENT = 64 << 20
+"""Bytes from which a file is continued in the next one."""
+
+
+class Finished(Struct, gc=False):
+    """A trajectory on its way into its segment."""
+
+    place: int
+    attempt: int
+    trajectory: Trajectory
+    line: bytes
+
+
+def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
+    return folder / f"{number:06d}.{suffix}"
+
+
+class JournalFiles:
+    """The journal's segments: the one being written, and the older ones still needed."""
+
+    def __init__(self, files: Files, root: Path, *, size: int = SEGMENT) -> None:
+        self._files = files
+        self._folder = root / JOURNAL
+        self._size = size
+        numbers = [int(name[:6]) for name in files.names(self._folder) if name[:6].isdigit()]
+        self._oldest = min(numbers, default=1)
+        self._number = max(numbers, default=1)
+        self._file = Appender(files, segment_path(self._folder, self._number))
+        self._live: dict[int, int] = {}
+        """Rollouts that have not ended, with the first segment that tells of them."""
+
+    @property
+    def file(self) -> Appender:
+        return self._file
+
+    @property
+    def bytes(self) -> int:
+        return self._file.size
+
+    def began(self, place: int) -> None:
+        self._live.setdefault(place, self._number)
+
+    def recovered(self, place: int) -> None:
+        """A rollout of a run that goes on: any segment may tell of it."""
+        self._live.setdefault(place, self._oldest)
+
+    def ended(self, place: int) -> None:
+        self._live.pop(place, None)
+
+    def due(self) -> bool:
+        return self._file.size >= self._size
+
+    def rotate(self, progress: Progress) -> None:
+        """Goes on in a new segment, and removes those that no live rollout needs.
+
+        The trajectories of rollouts that have ended must have been synced.
+        """
+        head = encoder.encode(progress) + b"\n"
+        fresh = Appender(self._files, segment_path(self._folder, self._number + 1))
+        try:
+            fresh.append(seal_batch(head, 1))
+            fresh.sync()
+        except OSError:
+            fresh.close()
+            raise
+        self._file.close()
+        self._file = fresh
+        self._number += 1
+        needed = min(self._live.values(), default=self._number)
+        while self._oldest < needed:
+            self._files.remove(segment_path(self._folder, self._oldest))
+            self._oldest += 1
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TrajectoryFiles:
+    """Segments of trajectories, each with its index."""
+
+    def __init__(self, files: Files, root: Path, *, size: int = SEGMENT) -> None:
+        self._files = files
+        self._folder = root / TRAJECTORIES
+        self._size = size
+        numbers = [int(name[:6]) for name in files.names(self._folder) if name[:6].isdigit()]
+        self._number = max(numbers, default=1)
+        self._open()
+
+    def _open(self) -> None:
+        self.data = Appender(self._files, segment_path(self._folder, self._number))
+        self.index = Appender(self._files, segment_path(self._folder, self._number, "index"))
+
+    def pieces(self, done: list[Finished]) -> tuple[bytes, bytes]:
+        """What is to be appended to the segment, and then to its index."""
+        offset = self.data.size
+        entries: list[Sealed] = []
+        lines: list[bytes] = []
+        for item in done:
+            line, trajectory = item.line, item.trajectory
+            error, limit = trajectory.error, trajectory.limit
+            entries.append(
+                Sealed(
+                    offset,
+                    len(line),
+                    zlib.crc32(line),
+                    item.place,
+                    item.attempt,
+                    trajectory.final,
+                    trajectory.status,
+                    error.kind if error is not None else "",
+                    limit.rpartition(": ")[2] if limit is not None else "",
+                )
+            )
+            lines.append(line)
+            offset += len(line) + 1
+        lines.append(b"")
+        return b"\n".join(lines), encoder.encode_lines(entries)
+
+    def rotate_if_due(self) -> None:
+        if self.data.size < self._size:
+            return
+        self.sync()
+        self.close()
+        self._number += 1
+        self._open()
+
+    def sync(self) -> None:
+        """The lines before the index that vouches for them."""
+        for file in (self.data, self.index):
+            if file.dirty:
+                file.sync()
+
+    def close(self) -> None:
+        self.data.close()
+        self.index.close()
+
+
+class Batch:
+    """One group commit: pieces that are written in order, each whole or not at all."""
+
+    def __init__(self) -> None:
+        self.pieces: deque[tuple[Appender, bytes]] = deque()
+        self.done: list[Finished] = []
+        """To be handed on once all pieces are written."""
+        self.entries = 0
+
+    def write(self) -> None:
+        """Raises OSError; called again it goes on where it stopped."""
+        while self.pieces:
+            file, data = self.pieces[0]
+            file.append(data)
+            self.pieces.popleft()
+
+
+def make_batch(
+    entries: list[Any], done: list[Finished], journal: JournalFiles, trajectories: TrajectoryFiles
+) -> Batch:
+    """The journal comes first: a trajectory that its index lacks is sealed again from it."""
+    batch = Batch()
+    batch.entries = len(entries)
+    batch.done = done
+    if entries:
+        batch.pieces.append((journal.file, seal_batch(_encoded(entries), len(entries))))
+    if done:
+        lines, index = trajectories.pieces(done)
+        batch.pieces.append((trajectories.data, lines))
+        batch.pieces.append((trajectories.index, index))
+    return batch
+
+
+def _encoded(entries: list[Any]) -> bytes:
+    """Lines, without secrets: what a resumed agent is shown again is shown without them."""
+    lines = encoder.encode_lines(entries)
+    if SECRETS.line(lines) is lines:
+        return lines
+    return b"".join(SECRETS.line(line) for line in lines.splitlines(keepends=True))
