@@ -5,8 +5,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from nexau.definition import Task
-from nexau.journal.past import Past
 from nexau.tasks import TaskStream
+from nexau.trajectory import Event
 
 
 class Assignment(Struct, frozen=True, gc=False):
@@ -18,7 +18,7 @@ class Assignment(Struct, frozen=True, gc=False):
     """Among all rollouts of the run, by task and repeat."""
     attempt: int = 0
     """To begin with."""
-    past: Past | None = None
+    events: tuple[Event, ...] = ()
     """What that attempt had done before its process died."""
     notes: tuple[str, ...] = ()
 

@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -47,7 +49,7 @@ def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.envir
         else structlog.processors.JSONRenderer()
     )
     structlog.configure(
-        processors=[_name, *shared, renderer],
+        processors=[_name, *shared, _copy, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=_StderrLogger,
         cache_logger_on_first_use=True,
@@ -56,11 +58,46 @@ def configure(level: Level = "warning", *, environ: Mapping[str, str] = os.envir
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _copy,
+                renderer,
+            ],
         )
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+class _Copy:
+    """A processor that writes every line to a file as well, as JSON, while there is one."""
+
+    def __init__(self) -> None:
+        self.file: IO[str] | None = None
+        self._render = structlog.processors.JSONRenderer()
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if self.file is not None:
+            try:
+                self.file.write(str(self._render(logger, method, dict(event))) + "\n")
+                self.file.flush()
+            except OSError:
+                self.file = None  # a full disk: stderr has it
+        return event
+
+
+_copy = _Copy()
+
+
+@contextmanager
+def copied_to(path: Path) -> Iterator[None]:
+    """While the block runs, what is logged also goes to the end of a file. Raises OSError."""
+    with path.open("a", encoding="utf-8") as file:
+        _copy.file = file
+        try:
+            yield
+        finally:
+            _copy.file = None
 
 
 _OUTSIDE = frozenset({"ConnectionFailed", "ProcessError", "SessionLost", "ToolsUnavailable"})

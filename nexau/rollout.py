@@ -97,8 +97,11 @@ class Slot(Actor):
     async def _attempt(self, assignment: Assignment, attempt: int) -> Trajectory:
         """One attempt, sealed whatever happens."""
         host = self.host
-        past = assignment.past if attempt == assignment.attempt else None
-        notes = assignment.notes if attempt == assignment.attempt else ()
+        past: Past | None = None
+        notes: tuple[str, ...] = ()
+        if attempt == assignment.attempt:
+            notes = assignment.notes
+            past = Past(assignment.events) if assignment.events else None
         if past is not None:
             notes += (f"resumed after {past.turns} model turns",)
         try:

@@ -206,7 +206,9 @@ class Run:
             if assignment is None or self._closed:
                 self._closed = True
                 return None
-            return assignment
+        if self.journal is not None:
+            self.journal.began(assignment.place)
+        return assignment
 
     async def _pull(self) -> Assignment | None:
         """None at the end, and where the run closes while the source is silent."""

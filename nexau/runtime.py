@@ -24,7 +24,7 @@ from nexau.definition import (
 from nexau.group import Group
 from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, check_tools, create_run, keeping, new_manifest
-from nexau.journal.intake import Intake
+from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
 from nexau.judging import UNGRADED, Grading, Judge
 from nexau.lag import LagMonitor
@@ -162,7 +162,7 @@ class Runtime:
             if out is not None and journal is not None:
                 check_tools(out, await self.prepare(agent))
                 seed, retries = out.manifest.seed, out.manifest.retries
-                assignments = Intake(journal, out.recovered, stream)
+                assignments = take_up(out, journal, stream)
             else:
                 assert stream is not None
                 assignments = Repeated(stream, repeat)

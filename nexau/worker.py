@@ -10,7 +10,9 @@ import pickle
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from multiprocessing import spawn
+from pathlib import Path
 
 import anyio
 
@@ -18,6 +20,7 @@ from nexau.actors._backend import run as run_loop
 from nexau.agentpickle import unpickled
 from nexau.assignments import Assignment
 from nexau.definition import Agent, DefinitionError
+from nexau.journal.directory import open_part
 from nexau.logs import configure
 from nexau.redaction import SECRETS
 from nexau.runs import Run
@@ -160,19 +163,28 @@ class Work:
 
     async def all(self, runtime: Runtime, writer: LineWriter) -> None:
         begin = self._begin
-        async with runtime.assigned(
-            self._agent,
-            self._supply,
-            concurrency=begin.concurrency,
-            seed=begin.seed,
-            retries=begin.retries,
-            sinks=[LineSink(writer, begin.emit, terminal=begin.settings.terminal)],
-        ) as run:
-            self._run = self._supply.run = run
-            async with background() as helpers:
-                helpers.start_soon(self._keep_telling, run)
-                await run.wait()
-            self._progress(run)
+        with ExitStack() as kept:
+            journal = None
+            if begin.out is not None:
+                part = open_part(Path(begin.out), begin.number, begin.durability)
+                journal = kept.enter_context(part)
+            async with runtime.assigned(
+                self._agent,
+                self._supply,
+                concurrency=begin.concurrency,
+                seed=begin.seed,
+                retries=begin.retries,
+                sinks=[LineSink(writer, begin.emit, terminal=begin.settings.terminal)],
+                journal=journal,
+            ) as run:
+                await self._attend(run)
+
+    async def _attend(self, run: Run) -> None:
+        self._run = self._supply.run = run
+        async with background() as helpers:
+            helpers.start_soon(self._keep_telling, run)
+            await run.wait()
+        self._progress(run)
 
     async def _keep_telling(self, run: Run) -> None:
         while True:

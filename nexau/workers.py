@@ -26,6 +26,9 @@ from nexau.agentpickle import pickled
 from nexau.assignments import Assignments, Repeated
 from nexau.definition import Agent, DefinitionError
 from nexau.histogram import Histogram
+from nexau.journal.directory import RunDirectory, keeping
+from nexau.journal.intake import take_up
+from nexau.journal.keeper import Durability, Journal
 from nexau.servers import ToolsUnavailable
 from nexau.sinks import Emits
 from nexau.summary import Summary, Tally, peak_memory_bytes
@@ -49,6 +52,7 @@ from nexau.workerwire import (
 )
 
 GIVEN_AT_ONCE = 256
+DURABILITY = Durability()
 
 
 class WorkerDied(Exception):
@@ -219,6 +223,14 @@ class WorkersRun:
 
     # What `open_workers` calls.
 
+    async def keep(self, journal: Journal) -> None:
+        """Writes down which tasks were given out; the workers keep what comes of them."""
+        try:
+            await journal.run(_nothing)
+        except OSError as error:
+            self._fail(error)
+            self.cancel()
+
     async def start(self, tasks: Any, begins: list[Begin]) -> None:
         """Returns once all can work. Raises what keeps one from it."""
         self._workers = [WorkerProcess(i + 1, self) for i in range(len(begins))]
@@ -278,6 +290,10 @@ class WorkersRun:
         return None
 
 
+async def _nothing(trajectory: Trajectory, line: bytes) -> None:
+    """Trajectories are the workers'."""
+
+
 def _error(failed: Failed) -> Exception:
     if failed.kind == "os":
         return OSError(failed.number or 0, failed.message)
@@ -287,7 +303,7 @@ def _error(failed: Failed) -> Exception:
 @asynccontextmanager
 async def open_workers(
     agent: Agent | str | PathLike[str],
-    tasks: TaskSource,
+    tasks: TaskSource | None,
     *,
     workers: int,
     concurrency: int = 64,
@@ -297,6 +313,8 @@ async def open_workers(
     lines: LineWriter | None = None,
     emit: Emits = "trajectories",
     settings: WorkerSettings | None = None,
+    out: RunDirectory | None = None,
+    durability: Durability = DURABILITY,
 ) -> AsyncIterator[WorkersRun]:
     """A run in `workers` processes, which share `concurrency` and the models' limits by the minute.
 
@@ -304,7 +322,8 @@ async def open_workers(
     built in code is pickled, so its functions are those of modules (or of `__main__`, which each
     worker imports as `multiprocessing` does); the path of an agent file is loaded by each. Raises
     `DefinitionError`, or `ToolsUnavailable` where a worker's servers cannot be had. Leaving the
-    block early cancels what still runs.
+    block early cancels what still runs. `out` and `tasks` are as for `Runtime.rollouts`; each
+    worker keeps what it runs in a folder of its own there.
     """
     if min(workers, concurrency, repeat) < 1 or retries < 0:
         raise ValueError("workers, concurrency and repeat are at least 1, retries at least 0")
@@ -322,17 +341,31 @@ async def open_workers(
             retries,
             emit,
             settings or WorkerSettings(),
+            str(out.root.absolute()) if out is not None else None,
+            number + 1,
+            durability,
         )
         for number in range(count)
     ]
-    run = WorkersRun(Repeated(read_tasks(tasks), repeat), concurrency, lines)
-    async with transparent(anyio.create_task_group()) as group:
-        try:
-            await run.start(group, begins)
-            yield run
-        finally:
-            run._in.close()
-            group.cancel_scope.cancel()
+    stream = read_tasks(tasks) if tasks is not None else None
+    with keeping(out, durability) as journal:
+        assignments: Assignments
+        if out is not None and journal is not None:
+            assignments = take_up(out, journal, stream)
+        elif stream is not None:
+            assignments = Repeated(stream, repeat)
+        else:
+            raise TypeError("tasks may be None only where a run is gone on with")
+        run = WorkersRun(assignments, concurrency, lines)
+        async with transparent(anyio.create_task_group()) as group:
+            try:
+                if journal is not None:
+                    group.start_soon(run.keep, journal)
+                await run.start(group, begins)
+                yield run
+            finally:
+                run._in.close()
+                group.cancel_scope.cancel()
 
 
 def _main(agent: Agent | str | PathLike[str]) -> bytes:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from nexau.assignments import Assignment
 from nexau.histogram import Buckets
+from nexau.journal.keeper import Durability
 from nexau.summary import Counts
 from nexau.transports.pipes import pump
 
@@ -44,6 +45,11 @@ class Begin(Struct, frozen=True, tag="begin"):
     retries: int
     emit: Literal["trajectories", "steps", "events"]
     settings: WorkerSettings
+    out: str | None = None
+    """The directory of a run that is kept."""
+    number: int = 0
+    """Of the worker, from 1."""
+    durability: Durability = Durability()
 
 
 class Give(Struct, frozen=True, tag="give"):

@@ -35,3 +35,6 @@ Redact = Annotated[
     ),
 ]
 AgentFile = Annotated[str, typer.Argument(metavar="AGENT", help="An agent file (YAML).")]
+OptionalAgentFile = Annotated[
+    str | None, typer.Argument(metavar="AGENT", help="An agent file (YAML).")
+]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -14,14 +14,25 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
 from nexau.cli.interrupts import Interrupts, obey_signals
+from nexau.cli.kept import (
+    AcceptChanges,
+    Flush,
+    Fsync,
+    Keeping,
+    Out,
+    ResumeDir,
+    argument,
+    open_directory,
+    recorded,
+)
 from nexau.cli.options import (
-    AgentFile,
     Backend,
     Emit,
     EmitKind,
     Grace,
     LogLevel,
     LogLevelName,
+    OptionalAgentFile,
     Redact,
     RedactName,
     Seed,
@@ -29,10 +40,12 @@ from nexau.cli.options import (
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
+from nexau.tasks import TaskStream, read_tasks
 from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
+    from nexau.journal.directory import RunDirectory
     from nexau.runs import Run
     from nexau.summary import Summary
     from nexau.workers import WorkersRun
@@ -81,6 +94,9 @@ class Request(msgspec.Struct, frozen=True):
     backend: str
     log_level: LogLevelName
     redact: RedactName
+    keeping: Keeping
+    again: bool = True
+    """Whether the source of tasks is to be read: not where stdin was, unless it is named anew."""
 
 
 class Outcome:
@@ -96,11 +112,12 @@ class Outcome:
 
 @app.command(epilog=EPILOG)
 def rollout(
-    agent: AgentFile,
+    context: typer.Context,
+    agent: OptionalAgentFile = None,
     tasks: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="TASKS", help="A file of JSON lines, one task each; - is stdin."),
-    ],
+    ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, help="Rollouts at once.")
     ] = 64,
@@ -114,6 +131,11 @@ def rollout(
     ] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N tasks.")] = None,
     grace: Grace = 10.0,
+    out: Out = None,
+    resume: ResumeDir = None,
+    accept_changes: AcceptChanges = False,
+    flush: Flush = 0.02,
+    fsync: Fsync = 1.0,
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the summary there, as JSON.")
     ] = None,
@@ -140,24 +162,23 @@ def rollout(
     """Run an agent on many tasks at once; each trajectory is a line of JSON on stdout."""
     if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
         stop(f"cannot write {summary}: no such directory, or no permission")
-    request = Request(
-        agent,
-        tasks,
-        concurrency,
-        repeat,
-        emit,
-        seed,
-        retries,
-        limit,
-        grace,
-        summary,
-        progress,
-        workers,
-        backend,
-        log_level,
-        redact,
-    )
+    keeping = Keeping(out, resume, accept_changes, flush, fsync)
+    request = _request(context, keeping)
     start(partial(_rollout, request), backend=backend, log_level=log_level, redact=redact)
+
+
+def _request(context: typer.Context, keeping: Keeping) -> Request:
+    """Of a run that is gone on with, what is not given is as it was."""
+    given = context.params
+    known = {name: given[name] for name in Request.__struct_fields__ if name in given}
+    manifest = recorded(context, keeping, given["agent"], given["tasks"])
+    if manifest is not None:
+        known["agent"] = given["agent"] or manifest.agent_file
+        known["tasks"] = given["tasks"] or manifest.tasks
+        known |= {name: getattr(manifest, name) for name in ("repeat", "seed", "retries", "limit")}
+        known |= {name: argument(context, manifest, name) for name in ("concurrency", "emit")}
+        known["again"] = given["tasks"] is not None or manifest.tasks != "-"
+    return Request(**known, keeping=keeping)
 
 
 async def _rollout(request: Request) -> int:
@@ -165,8 +186,11 @@ async def _rollout(request: Request) -> int:
     outcome = Outcome()
     async with obey_signals(request.grace) as interrupts:
         try:
-            follow = _follow if request.workers == 1 else _follow_workers
-            await follow(request, agent, interrupts, outcome)
+            with open_directory(
+                request.keeping, agent, tasks=request.tasks, arguments=_arguments(request)
+            ) as directory:
+                follow = _follow if request.workers == 1 else _follow_workers
+                await follow(request, agent, directory, interrupts, outcome)
         finally:
             # After the last line, so that the two do not mix on a terminal.
             _report(request, outcome)
@@ -175,21 +199,38 @@ async def _rollout(request: Request) -> int:
     return FAILED if outcome.failed and not outcome.unread else OK
 
 
+def _arguments(request: Request) -> dict[str, Any]:
+    """For the manifest."""
+    left_out = ("keeping", "summary", "progress", "again")
+    names = (name for name in Request.__struct_fields__ if name not in left_out)
+    return {name: getattr(request, name) for name in names}
+
+
+def _tasks(request: Request) -> TaskStream | None:
+    """None where only what was admitted before is to be finished."""
+    return read_tasks(request.tasks, limit=request.limit) if request.again else None
+
+
 async def _follow(
-    request: Request, agent: nexau.Agent, interrupts: Interrupts, outcome: Outcome
+    request: Request,
+    agent: nexau.Agent,
+    directory: "RunDirectory | None",
+    interrupts: Interrupts,
+    outcome: Outcome,
 ) -> None:
     async with (
         open_lines(STDOUT) as writer,
         nexau.open_runtime(seed=request.seed) as runtime,
-        nexau.read_tasks(request.tasks, limit=request.limit) as tasks,
         runtime.rollouts(
             agent,
-            tasks,
+            _tasks(request),
             concurrency=request.concurrency,
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
             sinks=[nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())],
+            out=directory,
+            durability=request.keeping.durability,
         ) as run,
     ):
         interrupts.guard(run)
@@ -201,14 +242,17 @@ async def _follow(
 
 
 async def _follow_workers(
-    request: Request, agent: nexau.Agent, interrupts: Interrupts, outcome: Outcome
+    request: Request,
+    agent: nexau.Agent,
+    directory: "RunDirectory | None",
+    interrupts: Interrupts,
+    outcome: Outcome,
 ) -> None:
     async with (
         open_lines(STDOUT) as writer,
-        nexau.read_tasks(request.tasks, limit=request.limit) as tasks,
         nexau.open_workers(
             request.agent,
-            tasks,
+            _tasks(request),
             workers=request.workers,
             concurrency=request.concurrency,
             repeat=request.repeat,
@@ -216,6 +260,8 @@ async def _follow_workers(
             retries=request.retries,
             lines=writer,
             emit=request.emit,
+            out=directory,
+            durability=request.keeping.durability,
             settings=nexau.WorkerSettings(
                 log_level=request.log_level,
                 backend=request.backend,

@@ -24,14 +24,23 @@ from nexau.journal.fingerprint import definition_of, differences, files_of, tool
 from nexau.journal.keeper import Durability, Journal
 from nexau.journal.ranges import Ranges
 from nexau.journal.records import FORMAT, Manifest, Progress, Resume
-from nexau.journal.recovery import DAMAGED, Recovered, recover
-from nexau.journal.segments import JOURNAL, SEGMENT, TRAJECTORIES, JournalFiles, TrajectoryFiles
+from nexau.journal.recovery import DAMAGED, PART, Recovered, numbers, parts, recover
+from nexau.journal.segments import (
+    JOURNAL,
+    SEGMENT,
+    TRAJECTORIES,
+    JournalFiles,
+    TrajectoryFiles,
+    segment_path,
+)
 from nexau.prepare import Prepared
 from nexau.problems import display
 
 MANIFEST = "run.json"
 LOGS = "logs"
 LOCK = "lock"
+WORKERS_SECONDS = 20.0
+"""For which the workers of a run that died may take to notice."""
 _manifest = msgspec.json.Decoder(Manifest)
 
 
@@ -51,10 +60,14 @@ class RunDirectory:
 
     def open_journal(self, durability: Durability, *, size: int = SEGMENT) -> Journal:
         journal = JournalFiles(self.files, self.root, size=size)
-        for place in self.recovered.open_places():
-            journal.recovered(place)
         trajectories = TrajectoryFiles(self.files, self.root, size=size)
         return Journal(self.files, journal, trajectories, self.recovered.progress, durability)
+
+    def forget_workers(self) -> None:
+        """Removes the journals of workers: what they tell is on record elsewhere."""
+        for part in parts(self.files, self.root):
+            for number in numbers(self.files, part / JOURNAL):
+                self.files.remove(segment_path(part / JOURNAL, number))
 
     def amend(self, **changes: Any) -> None:
         """Changes the manifest, on the disk too."""
@@ -164,6 +177,8 @@ def resume_run(
         raise DefinitionError(refusal(root, changes))
     lock = _locked(files, root)
     try:
+        for part in parts(files, root):
+            _let_go(files, part)
         for folder in (JOURNAL, TRAJECTORIES, LOGS):
             files.make(root / folder)
         recovered = recover(files, root, manifest.repeat)
@@ -213,6 +228,48 @@ def keeping(directory: RunDirectory | None, durability: Durability) -> Iterator[
         directory.close()
 
 
+@contextmanager
+def open_part(
+    root: Path, worker: int, durability: Durability, *, files: Files | None = None
+) -> Iterator[Journal]:
+    """The journal of one worker of the run in `root`. Raises `DefinitionError` where another holds
+    it, OSError.
+    """
+    files = files or DiskFiles()
+    part = root / f"{PART}{worker}"
+    for folder in (JOURNAL, TRAJECTORIES):
+        files.make(part / folder)
+    lock = _locked(files, part)
+    try:
+        journal = Journal(
+            files,
+            JournalFiles(files, part),
+            TrajectoryFiles(files, part),
+            Progress(0, 0, False),
+            durability,
+        )
+        try:
+            yield journal
+        finally:
+            journal.close()
+    finally:
+        files.close(lock)
+
+
+def _let_go(files: Files, part: Path) -> None:
+    """Waits until a worker of the run that died is gone too."""
+    until = time.monotonic() + WORKERS_SECONDS
+    while True:
+        try:
+            files.close(files.lock(part / LOCK))
+        except Locked as error:
+            if time.monotonic() > until:
+                raise DefinitionError(f"{display(part)} is {error.strerror}") from None
+            time.sleep(0.02)
+        else:
+            return
+
+
 def check_tools(directory: RunDirectory, prepared: Prepared) -> None:
     """Notes the tools that the agents are offered. Raises `DefinitionError` where a run is gone on
     with and they are others, unless changes were accepted.
@@ -249,6 +306,7 @@ __all__ = [
     "create_run",
     "keeping",
     "new_manifest",
+    "open_part",
     "read_manifest",
     "resume_run",
 ]

@@ -8,11 +8,22 @@ from msgspec import Raw
 
 from nexau.assignments import Assignment
 from nexau.definition import DefinitionError, Task
+from nexau.journal.directory import RunDirectory
 from nexau.journal.keeper import Journal
-from nexau.journal.past import Past
-from nexau.journal.records import Admitted, Cut, Progress, encoder
+from nexau.journal.records import Admitted, Cut, Kept, Progress, encoder
 from nexau.journal.recovery import Recovered
 from nexau.tasks import TaskStream
+
+
+def take_up(directory: RunDirectory, journal: Journal, source: TaskStream | None) -> "Intake":
+    """What is to be done in a directory. What was under way is on record anew, on the disk, when
+    this returns, and the journals of workers that are no more are gone.
+    """
+    intake = Intake(journal, directory.recovered, source)
+    if journal.entries:
+        journal.checkpoint()
+        directory.forget_workers()
+    return intake
 
 
 class Intake:
@@ -69,27 +80,38 @@ class Intake:
             )
 
     def _take_up(self) -> None:
-        """What was admitted and has not ended, in order."""
-        found = self._recovered
-        for place in found.open_places():
+        """What was admitted and has not ended, in order. All that is known of it is put on record
+        anew, in one batch: what was written before is not needed any more.
+        """
+        found, keep = self._recovered, self._journal.keep
+        places = found.open_places()
+        if found.progress.tasks:
+            keep(found.progress)
+        before = -1
+        for place in places:
             number, repeat = divmod(place, self._repeat)
             task = found.tasks.get(number)
             if task is None:
                 self._lost.add(number)
-            else:
-                self._ready.append(self._assignment(task, place, repeat))
+                continue
+            if number != before:
+                before = number
+                keep(Admitted(number, found.progress.chain, Raw(encoder.encode(task))))
+            self._ready.append(self._assignment(task, place, repeat))
         found.tasks.clear()
 
     def _assignment(self, task: Task, place: int, repeat: int) -> Assignment:
-        found = self._recovered
+        found, keep = self._recovered, self._journal.keep
+        self._journal.began(place)
         left = found.unfinished.pop(place, None)
         attempt = found.attempts.pop(place, 0)
         if left is None or left.attempt != attempt:
             return Assignment(task, repeat, place, attempt)
-        # What stands in the journal after these is of no account: it was cut short.
-        self._journal.keep(Cut(place, attempt, len(left.events), time.time()))
-        past = Past(left.events) if left.events else None
-        return Assignment(task, repeat, place, attempt, past, tuple(left.restarts))
+        for reason in (*left.restarts, ""):
+            keep(Cut(place, attempt, 0, time.time(), reason))
+        for index, event in enumerate(left.events):
+            keep(Kept(place, attempt, index, event))
+        return Assignment(task, repeat, place, attempt, tuple(left.events), tuple(left.restarts))
 
     async def _pass_over(self, source: TaskStream) -> None:
         """Reads the tasks that were admitted before; takes those out that were lost."""
@@ -129,7 +151,6 @@ class Intake:
         if places:
             self._journal.keep(Admitted(number, chain, Raw(encoded or encoder.encode(task))))
         for place in places:
-            self._journal.began(place)
             self._ready.append(self._assignment(task, place, place - first))
 
     def _end(self) -> None:

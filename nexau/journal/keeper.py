@@ -62,6 +62,8 @@ class Journal:
         self.entries: list[Any] = []
         self.keep: Callable[[Any], None] = self.entries.append
         """Takes a record; costs what appending to a list costs."""
+        if durability.flush == 0:
+            self.keep = self._keep_at_once
         self.stalled: OSError | None = None
         """Why nothing can be written at the moment."""
         self._files = files
@@ -106,7 +108,7 @@ class Journal:
             return
         self._sealed.append(Finished(place, attempt, trajectory, line))
         self._waiting_bytes += len(line)
-        if self._flush == 0 or self._waiting_bytes >= LIMIT // 2:
+        if not self._flush or self._waiting_bytes >= LIMIT // 2:
             self._wake.set()
 
     async def admission(self) -> None:
@@ -137,6 +139,10 @@ class Journal:
             "not_encoded": self._lost,
         }
 
+    def _keep_at_once(self, record: Any) -> None:
+        self.entries.append(record)
+        self._wake.set()
+
     # What the run calls.
 
     async def run(self, deliver: Callable[[Trajectory, bytes], Awaitable[None]]) -> None:
@@ -158,6 +164,14 @@ class Journal:
         """No more will come: `run` ends when all is written and handed on."""
         self._closing = True
         self._wake.set()
+
+    def checkpoint(self) -> None:
+        """Writes what was kept, at once and down to the disk; before `run`. Raises OSError."""
+        batch = self._make()
+        batch.write()
+        self._sync_files()
+        self._count += batch.entries
+        self._ended += 1
 
     def close(self) -> None:
         """Writes what a cancelled `run` has left, if that can be done at once; closes the files."""
@@ -315,8 +329,6 @@ class Journal:
     async def _written_up_to_here(self) -> None:
         """Until the batch is written that has, or will have, all that was kept so far."""
         target = self._begun + 1 if self.entries else self._begun
-        if self._ended < target:
-            self._wake.set()
         while self._ended < target and not self._given_up:
             await self._changed.wait()
 

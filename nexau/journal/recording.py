@@ -6,7 +6,7 @@ from typing import Any
 from nexau.journal.past import Past
 from nexau.journal.records import Kept
 from nexau.models.base import Message, ToolCall, Turn
-from nexau.recorder import Recorder
+from nexau.recorder import Recorder, now
 from nexau.trajectory import Event, Finished, RolloutError, Status, UserSaid
 from nexau.transports.protocol import Usage
 
@@ -39,7 +39,10 @@ class ResumedRecorder(JournalRecorder):
     def __init__(
         self, rollout: str, keep: Keep, place: int, attempt: int, past: Past, **options: Any
     ) -> None:
-        super().__init__(rollout, keep, place, attempt, **options)
+        # The rollout's clock stands still while its process is dead, so that no step, call or
+        # rollout took as long as nobody was there.
+        gap = max(0.0, now() - past.events[-1].at)
+        super().__init__(rollout, keep, place, attempt, clock=lambda: now() - gap, **options)
         self._past = past
         self._current: dict[str, int] = {}
         """Turns of each agent so far, those told again counted."""

@@ -15,6 +15,9 @@ from nexau.journal.segments import JOURNAL, TRAJECTORIES, segment_path
 from nexau.trajectory import Event, Finished, Returned
 
 DAMAGED = "damaged"
+PART = "worker-"
+"""Begins the names of folders of a run in several processes: each has a journal and trajectories of
+its own."""
 _task = msgspec.json.Decoder(Task)
 
 
@@ -53,12 +56,20 @@ def recover(files: Files, root: Path, repeat: int, *, repair: bool = True) -> Re
     be written on. Nothing that could not be read is thrown away: it goes to `damaged/`.
     """
     found = Recovered(Ranges(), {}, {}, {}, Progress(0, 0, False), [], repeat)
-    _read_trajectories(files, root, found, repair=repair)
-    _read_journal(files, root, found, repair=repair)
+    folders = (root, *parts(files, root))
+    for folder in folders:
+        _read_trajectories(files, folder, found, repair=repair)
+    for folder in folders:
+        _read_journal(files, folder, found, repair=repair)
     for place, unfinished in found.unfinished.items():
         unfinished.events = before_interruption(unfinished.events)
         found.attempts.setdefault(place, unfinished.attempt)
     return found
+
+
+def parts(files: Files, root: Path) -> list[Path]:
+    """The folders of workers."""
+    return [root / name for name in files.names(root) if name.startswith(PART)]
 
 
 def numbers(files: Files, folder: Path) -> list[int]:

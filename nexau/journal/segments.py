@@ -59,10 +59,6 @@ class JournalFiles:
     def began(self, place: int) -> None:
         self._live.setdefault(place, self._number)
 
-    def recovered(self, place: int) -> None:
-        """A rollout of a run that goes on: any segment may tell of it."""
-        self._live.setdefault(place, self._oldest)
-
     def ended(self, place: int) -> None:
         self._live.pop(place, None)
 

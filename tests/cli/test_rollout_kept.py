@@ -1,0 +1,155 @@
+"""`nexau rollout --out` and `--resume`: real processes, killed."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call, Start, task, write_tasks
+
+
+def kept(place: Path) -> list[dict[str, Any]]:
+    """The trajectories in the directory `run`, of all workers."""
+    files = sorted((place / "run").glob("**/trajectories/*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def until(holds: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def slow(place: Path) -> Path:
+    """20 tasks of four turns, 0.1 s each."""
+    calls = [[{"name": "wait", "arguments": {"seconds": 0.1}}]] * 4
+    plan = {"turns": calls, "answer": "done"}
+    return write_tasks(
+        place / "slow.jsonl", [{**task(0, id=f"s{i}"), "plan": plan} for i in range(20)]
+    )
+
+
+def test_a_run_is_a_directory(call: Call, place: Path) -> None:
+    outcome = call("rollout", "agent.yaml", "tasks.jsonl", "--out", "run", "--repeat", "2")
+    assert outcome.code == 0
+    assert sorted(outcome.lines, key=str) == sorted(kept(place), key=str)
+    manifest = json.loads((place / "run" / "run.json").read_text())
+    assert manifest["format"] == "nexau-run/1"
+    assert manifest["repeat"] == 2
+    assert {"agent.yaml", "cli_doings.py"} <= set(manifest["files"])
+    assert not call("rollout", "--resume", "run").lines
+
+
+@pytest.mark.parametrize("workers", [(1, 1), (2, 1), (2, 2)], ids=str)
+def test_kill_9_and_on(
+    process: Start, call: Call, place: Path, slow: Path, workers: tuple[int, int]
+) -> None:
+    running = process(
+        "rollout", "agent.yaml", "slow.jsonl", "-c", "4", "--out", "run", "-w", str(workers[0])
+    )
+    until(lambda: len(kept(place)) >= 4)
+    os.kill(running.pid, signal.SIGKILL)
+    shown = [json.loads(line) for line in running.communicate()[0].splitlines()]
+    before = {each["id"] for each in kept(place)}
+    assert {each["id"] for each in shown} <= before
+
+    outcome = call("rollout", "--resume", "run", "-c", "8", "-w", str(workers[1]))
+    assert outcome.code == 0
+    ids = [each["id"] for each in kept(place)]
+    assert sorted(ids) == sorted(f"s{i}/0" for i in range(20))
+    assert {each["id"] for each in outcome.lines} == set(ids) - before
+    assert all(len(each["steps"]) == 5 for each in kept(place))
+    assert any("resumed after" in note for each in kept(place) for note in each.get("notes", ()))
+    assert f"resuming run: {len(before)} rollouts have ended" in outcome.err
+
+
+def test_ctrl_c_and_on(process: Start, call: Call, place: Path, slow: Path) -> None:
+    running = process(
+        "rollout", "agent.yaml", "slow.jsonl", "-c", "4", "--grace", "0", "--out", "run"
+    )
+    until(lambda: len(kept(place)) >= 4)
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 130
+    cancelled = [
+        line for line in map(json.loads, out.splitlines()) if line["status"] == "cancelled"
+    ]
+    assert {line["final"] for line in cancelled} == {False}
+    assert call("rollout", "--resume", "run").code == 0
+    assert sorted(each["id"] for each in kept(place)) == sorted(f"s{i}/0" for i in range(20))
+    assert {each["status"] for each in kept(place)} == {"completed"}
+
+
+def test_tasks_from_stdin_are_on_record(
+    process: Start, call: Call, place: Path, slow: Path
+) -> None:
+    running = process("rollout", "agent.yaml", "-", "-c", "4", "--out", "run")
+    assert running.stdin is not None
+    lines = slow.read_bytes().splitlines(keepends=True)
+    running.stdin.write(b"".join(lines[:10]))
+    running.stdin.flush()
+    until(lambda: len(kept(place)) >= 4)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+
+    admitted = call("rollout", "--resume", "run")
+    assert admitted.code == 0
+    done = {each["task"] for each in kept(place)}
+    assert {f"s{i}" for i in range(4)} <= done <= {f"s{i}" for i in range(10)}
+
+    other = process("rollout", "agent.yaml", "-", "--resume", "run")
+    _, err = other.communicate(b'"another"\n' * 20, timeout=60)
+    assert other.returncode == 2
+    assert b"the tasks are not those of the run" in err
+
+    again = process("rollout", "agent.yaml", "-", "--resume", "run")
+    _, err = again.communicate(b"".join(lines), timeout=60)
+    assert again.returncode == 0, err
+    assert sorted(each["task"] for each in kept(place)) == sorted(f"s{i}" for i in range(20))
+
+
+def test_a_changed_agent_is_refused_or_accepted(call: Call, place: Path) -> None:
+    call("rollout", "agent.yaml", "tasks.jsonl", "--out", "run")
+    with (place / "cli_doings.py").open("a") as file:
+        file.write("# changed\n")
+    refused = call("rollout", "--resume", "run")
+    assert refused.code == 2
+    assert "cli_doings.py has changed" in refused.err
+    assert call("rollout", "--resume", "run", "--accept-changes").code == 0
+    manifest = json.loads((place / "run" / "run.json").read_text())
+    assert manifest["resumes"][-1]["accepted"] == ["cli_doings.py has changed"]
+    assert call("rollout", "--resume", "run").code == 0
+
+
+def test_two_writers_are_one_too_many(process: Start, call: Call, place: Path, slow: Path) -> None:
+    running = process("rollout", "agent.yaml", "slow.jsonl", "--out", "run", "-c", "1")
+    until(lambda: (place / "run" / "run.json").exists())
+    outcome = call("rollout", "--resume", "run")
+    assert outcome.code == 2
+    assert f"in use by process {running.pid}" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("agent.yaml", "tasks.jsonl", "--out", "."), "is not empty, and holds no run"),
+        (("--resume", "nowhere"), "holds no run"),
+        (("--resume", "run", "--out", "other"), "give one of them"),
+        (("--resume", "run", "--repeat", "3"), "--repeat 3: the run was begun with 1"),
+        (("agent.yaml", "--resume", "run"), "give AGENT and TASKS, or neither"),
+        (("agent.yaml", "tasks.jsonl", "--out", "run"), "holds a run already"),
+        (("agent.yaml", "tasks.jsonl", "--accept-changes"), "is for --resume"),
+    ],
+)
+def test_wrong_input(call: Call, place: Path, arguments: tuple[str, ...], said: str) -> None:
+    call("rollout", "agent.yaml", "tasks.jsonl", "--out", "run")
+    outcome = call("rollout", *arguments)
+    assert outcome.code == 2
+    assert said in " ".join(outcome.err.split())
+    assert not outcome.out
