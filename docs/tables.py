@@ -20,6 +20,8 @@ from nexau.attribute_docs import attribute_docs, class_doc
 DOCS = Path(__file__).parent
 REGION = re.compile(r"(<!-- fields: ([\w.]+) -->\n).*?(<!-- -->)", re.DOTALL)
 
+FUNCTIONS = re.compile(r"(<!-- functions -->\n).*?(<!-- /functions -->)", re.DOTALL)
+
 
 def table(name: str) -> str:
     """The fields of one Struct as Markdown."""
@@ -46,7 +48,7 @@ def spell(kind: object) -> str:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return ", ".join(f"`{arg}`" for arg in args)
-    if origin is tuple:
+    if origin in (tuple, list):
         return f"list of {spell(args[0])}"
     if origin is dict:
         return f"object of {spell(args[1])}" if args[1] is not typing.Any else "object"
@@ -79,7 +81,20 @@ NAMES: dict[object, str] = {
 UNIONS = _unions()
 
 
+def functions() -> str:
+    """The functions of the expression language of worlds."""
+    module = importlib.import_module("nexau.synth.worlds.functions")
+    lines = ["| function | takes | gives | |", "|---|---|---|---|"]
+    for name, each in module.FUNCTIONS.items():
+        takes = ", ".join("any" if len(kinds) == 6 else " or ".join(kinds) for kinds in each.takes)
+        more = ", ..." if each.more else ""
+        gives = "that of the arguments" if each.gives == "same" else each.gives
+        lines.append(f"| `{name}` | {takes}{more} | {gives} | {each.doc} |")
+    return "\n".join(lines) + "\n"
+
+
 def filled(text: str) -> str:
+    text = FUNCTIONS.sub(lambda m: f"{m[1]}{functions()}{m[2]}", text)
     return REGION.sub(lambda m: f"{m[1]}{table(m[2])}{m[3]}", text)
 
 

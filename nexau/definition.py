@@ -307,7 +307,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     metadata: dict[str, Any] = {}
     """Carried into the trajectory, never shown to a model."""
     check: Any = None
-    """What has to hold at the end, for who scores the rollout; never shown to a model."""
+    """What has to hold at the end, for who scores the rollout; never shown to a model. On a world:
+    a check of its final state (docs/worlds.md, "Tasks and checks")."""
     user: User | None = None
     """Who goes on talking; None: the first answer ends the rollout."""
 

@@ -20,6 +20,7 @@ class Nexau(LazyGroup):
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
         "lineage": ("nexau.cli.lineage", "From what an artefact was made."),
+        "world": ("nexau.cli.world", "Serve, show and check worlds."),
         "bench": ("nexau.cli.bench", "Measure the runtime, one question at a time."),
         "version": ("nexau.cli.version", "Versions of nexau and of what it runs on."),
     }

@@ -20,6 +20,7 @@ and as the first line of an agent file: `# yaml-language-server: $schema=agent.s
 
 
 SYNTH: dict[str, tuple[str, str, str]] = {
+    "world": ("nexau.synth.worlds.structs", "WorldForm", "A nexau world file"),
     "catalog": ("nexau.synth.agents.catalog", "Catalog", "A nexau tool catalog"),
 }
 """Kinds of synthesis: the module, the Struct, the title. Imported when they are asked for."""

@@ -1,0 +1,347 @@
+"""Calls of tools, resources and prompts on a state. Synchronous; whatever goes wrong with a call is
+in what it gives back, never raised.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nexau.nearest import hint
+from nexau.problems import clip
+from nexau.synth.worlds.compiled import (
+    Bindings,
+    Body,
+    EffectStep,
+    Output,
+    Prompt,
+    Resource,
+    Select,
+    Statement,
+    Template,
+)
+from nexau.synth.worlds.kinds import Kind, is_date, is_datetime
+from nexau.synth.worlds.seeding import key_of
+from nexau.synth.worlds.sql import SEPARATOR, quoted
+from nexau.synth.worlds.state import State, plain
+
+MAX_RESULT = 2_000_000
+"""Bytes of one result, as JSON."""
+MAX_EACH = 10_000
+"""Rows that one effect inserts."""
+
+
+class Refusal(Exception):
+    """A call that fails: `code` is for programs, the text for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """What a call gives back; of a failed one, `code` and `message`."""
+
+    body: dict[str, Any]
+    is_error: bool = False
+
+    @property
+    def code(self) -> str:
+        return str(self.body["code"]) if self.is_error else ""
+
+
+def call(state: State, name: str, arguments: Any) -> Answer:
+    """A tool's answer. A call that fails leaves the state as it was."""
+    tool = state.world.tools.get(name)
+    if tool is None:
+        mend = hint(name, state.world.tools, "there are")
+        return _failed(Refusal("unknown_tool", f"no tool {clip(name)}{mend}"))
+    given = {} if arguments is None else arguments
+    fault = tool.validator.validate(given)
+    if fault is not None:
+        return _failed(Refusal("invalid_arguments", fault))
+    try:
+        return Answer(run(state, tool.body, given))
+    except Refusal as refusal:
+        return _failed(refusal)
+
+
+def read(state: State, resource: Resource, arguments: Mapping[str, str]) -> str:
+    """A resource as text. Raises `Refusal`."""
+    bindings = _bind(resource.body, _converted(resource.body, arguments))
+    try:
+        state.budget.renew()
+        _check_references(state, resource.body, bindings)
+        if resource.text is not None:
+            return render(state, resource.text, bindings)
+        body = output(state, resource.body.output, bindings)
+        return msgspec.json.encode(body).decode()
+    except sqlite3.Error as error:
+        raise _refusal(state, resource.body, error) from None
+
+
+def prompt(state: State, form: Prompt, arguments: Mapping[str, str]) -> str:
+    """A prompt's text. Raises `Refusal`."""
+    for name, each in form.body.parameters.items():
+        if each.required and name not in arguments:
+            raise Refusal("invalid_arguments", f"{name!r} is missing")
+    bindings = _bind(form.body, _converted(form.body, arguments))
+    try:
+        state.budget.renew()
+        _check_references(state, form.body, bindings)
+        return render(state, form.text, bindings)
+    except sqlite3.Error as error:
+        raise _refusal(state, form.body, error) from None
+
+
+def run(state: State, body: Body, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The body on arguments that its schema admits. Raises `Refusal`."""
+    bindings = _bind(body, arguments)
+    state.budget.renew()
+    try:
+        if not body.effects:
+            _prepare(state, body, bindings)
+            return _sized(output(state, body.output, bindings))
+        state.db.execute("BEGIN")
+        try:
+            _prepare(state, body, bindings)
+            for step in body.effects:
+                _apply(state, step, bindings)
+            made = _sized(output(state, body.output, bindings))
+        except BaseException:
+            if state.db.in_transaction:
+                state.db.execute("ROLLBACK")
+            raise
+        state.db.execute("COMMIT")
+        return made
+    except sqlite3.Error as error:
+        raise _refusal(state, body, error) from None
+
+
+def _failed(refusal: Refusal) -> Answer:
+    return Answer({"code": refusal.code, "message": refusal.message}, is_error=True)
+
+
+def _bind(body: Body, arguments: Mapping[str, Any]) -> Bindings:
+    bindings: Bindings = {}
+    for name, parameter in body.parameters.items():
+        value = arguments.get(name, parameter.default)
+        kind = parameter.kind
+        if kind.name in {"date", "datetime"} and value is not None:
+            good = is_date if kind.name == "date" else is_datetime
+            for each in value if kind.many else (value,):
+                if not good(each):
+                    raise Refusal("invalid_arguments", f"{name}: {each!r} is not a {kind.name}")
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise Refusal("invalid_arguments", f"{name}: the number does not fit into 64 bits")
+        elif isinstance(value, str) and "\0" in value:
+            raise Refusal("invalid_arguments", f"{name}: a text cannot hold a null character")
+        if kind.many and value is not None:
+            value = _joined(name, value, kind)
+        bindings[f"p_{name}"] = value
+    return bindings
+
+
+def _joined(name: str, items: list[Any], kind: Kind) -> str:
+    """A list as one text, as `in` looks through it."""
+    texts = [str(float(item) if kind.name == "number" else item) for item in items]
+    if any(SEPARATOR in text or "\0" in text for text in texts):
+        raise Refusal("invalid_arguments", f"{name}: a text cannot hold control characters")
+    return f"{SEPARATOR}{SEPARATOR.join(texts)}{SEPARATOR}"
+
+
+def _converted(body: Body, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments that come as texts, as those of URIs and prompts do."""
+    made: dict[str, Any] = {}
+    for name, text in arguments.items():
+        parameter = body.parameters.get(name)
+        if parameter is None:
+            mend = hint(name, body.parameters, "there are")
+            raise Refusal("invalid_arguments", f"unknown argument {clip(name)}{mend}")
+        try:
+            made[name] = _from_text(text, parameter.kind.name)
+        except ValueError:
+            message = f"{name}: expected {parameter.kind.name}, got {clip(text)}"
+            raise Refusal("invalid_arguments", message) from None
+        values = parameter.kind.values
+        if values and text not in values:
+            message = f"{name}: expected one of {', '.join(values)}, got {clip(text)}"
+            raise Refusal("invalid_arguments", message)
+    return made
+
+
+def _from_text(text: str, kind: str) -> Any:
+    if kind == "integer":
+        return int(text)
+    if kind == "number":
+        return float(text)
+    if kind == "boolean":
+        return {"true": True, "false": False}[text.lower()] if text.lower() in {
+            "true", "false"} else _wrong()  # fmt: skip
+    return text
+
+
+def _wrong() -> bool:
+    raise ValueError
+
+
+def _execute(state: State, statement: Statement, bindings: Bindings) -> sqlite3.Cursor:
+    own = statement.bindings
+    return state.db.execute(statement.sql, {**bindings, **own} if own else bindings)
+
+
+def _prepare(state: State, body: Body, bindings: Bindings) -> None:
+    """References, `let`s and rules."""
+    _check_references(state, body, bindings)
+    for name, statement in body.lets:
+        bindings[f"l_{name}"] = _execute(state, statement, bindings).fetchone()[0]
+    if body.rules is not None:
+        held = _execute(state, body.rules, bindings).fetchone()
+        for step, holds in zip(body.rule_steps, held, strict=True):
+            if not holds:
+                raise Refusal(step.error, render(state, step.message, bindings))
+
+
+def _check_references(state: State, body: Body, bindings: Bindings) -> None:
+    if body.exists is None:
+        return
+    found = _execute(state, body.exists, bindings).fetchone()
+    for (name, entity), there in zip(body.references, found, strict=True):
+        if not there:
+            message = f"there is no {entity} {bindings[f'p_{name}']}"
+            raise Refusal(f"no_such_{entity}", message)
+
+
+def render(state: State, template: Template, bindings: Bindings) -> str:
+    values: tuple[Any, ...] = ()
+    if template.statement is not None:
+        values = _execute(state, template.statement, bindings).fetchone()
+    made = [
+        part if isinstance(part, str) else _shown(plain(values[part], template.kinds[part]))
+        for part in template.parts
+    ]
+    return "".join(made)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _apply(state: State, step: EffectStep, bindings: Bindings) -> None:
+    if step.when is not None and not _execute(state, step.when, bindings).fetchone()[0]:
+        if step.named:
+            bindings[f"n_{step.named}"] = None
+        return
+    if step.kind == "insert":
+        own = {**bindings, "k": _next_key(state, step.entity)} if step.counter else bindings
+        (key,) = _execute(state, step.statement, own).fetchone()
+        if step.named:
+            bindings[f"n_{step.named}"] = key
+    elif step.kind == "insert_each":
+        assert step.source is not None
+        rows = _execute(state, step.source, bindings).fetchmany(MAX_EACH + 1)
+        if len(rows) > MAX_EACH:
+            raise Refusal("too_large", f"more than {MAX_EACH:,} rows at once")
+        for row in rows:
+            own = {f"v_{index}": value for index, value in enumerate(row)}
+            if step.counter:
+                own["k"] = _next_key(state, step.entity)
+            state.db.execute(step.statement.sql, own)
+    else:
+        _execute(state, step.statement, bindings)
+
+
+def _next_key(state: State, entity: str) -> Any:
+    """Past those that are taken: a world's own rows may use the sequence's form."""
+    made = state.world.entities[entity]
+    while True:
+        text = "UPDATE counter SET n = n + 1 WHERE entity = ? RETURNING n - 1"
+        (number,) = state.db.execute(text, (entity,)).fetchone()
+        key = key_of(made, number)
+        text = f"SELECT 1 FROM {quoted(entity)} WHERE {quoted(made.shape.key)} = ?"
+        if state.db.execute(text, (key,)).fetchone() is None:
+            return key
+
+
+def output(state: State, form: Output, bindings: Bindings) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if form.row is not None:
+        row = _execute(state, form.row, bindings).fetchone()
+        values = row if row is not None else (None,) * len(form.row_columns)
+        for column, value in zip(form.row_columns, values, strict=False):
+            made[column.name] = plain(value, column.kind)
+    if form.find is not None:
+        made |= _found(state, form.find, bindings)
+    if form.values is not None:
+        values = _execute(state, form.values, bindings).fetchone()
+        for column, value in zip(form.value_columns, values, strict=True):
+            made[column.name] = plain(value, column.kind)
+    for name, select in form.lists:
+        made[name] = _rows(state, select, {**bindings, "limit": select.limit, "offset": 0})
+    if form.values is not None and form.lists:
+        made |= {name: made.pop(name) for name in form.names}
+    return made or {"done": True}
+
+
+def _found(state: State, select: Select, bindings: Bindings) -> dict[str, Any]:
+    limit = bindings["p_limit"] if select.page else select.limit
+    offset = bindings["p_offset"] if select.page else 0
+    rows = _rows(state, select, {**bindings, "limit": limit, "offset": offset})
+    if not select.page and len(rows) < limit:
+        return {"rows": rows, "count": len(rows), "total": len(rows)}
+    (total,) = _execute(state, select.total, bindings).fetchone()
+    made = {"rows": rows, "count": len(rows), "total": total}
+    if select.page:
+        end = offset + len(rows)
+        made["next_offset"] = end if end < total else None
+    return made
+
+
+def _rows(state: State, select: Select, bindings: Bindings) -> list[dict[str, Any]]:
+    columns = [each.name for each in select.columns]
+    booleans = [each.name for each in select.columns if each.kind.name == "boolean"]
+    rows = [
+        dict(zip(columns, values, strict=True))
+        for values in _execute(state, select.statement, bindings)
+    ]
+    for name in booleans:
+        for row in rows:
+            row[name] = row[name] if row[name] is None else bool(row[name])
+    return rows
+
+
+def _sized(body: dict[str, Any]) -> dict[str, Any]:
+    if len(msgspec.json.encode(body)) > MAX_RESULT:
+        raise Refusal("too_large", f"the result has more than {MAX_RESULT:,} bytes")
+    return body
+
+
+def _refusal(state: State, body: Body, error: sqlite3.Error) -> Refusal:
+    """SQLite's words for a constraint, a bound or arithmetic, as a code and a sentence."""
+    said = str(error)
+    kind, _, where = said.partition(" constraint failed")
+    where = where.removeprefix(": ")
+    if kind == "CHECK":
+        for step in body.effects:
+            message = state.world.entities[step.entity].errors.get(where)
+            if message:
+                return Refusal(where, message)
+        return Refusal(where, f"{where.removeprefix('invalid_')}: the value is not allowed")
+    if kind == "UNIQUE":
+        entity = where.partition(".")[0]
+        fields = " and ".join(each.rpartition(".")[2] for each in where.split(", "))
+        return Refusal("duplicate", f"there is already a {entity} with this {fields}")
+    if kind == "NOT NULL":
+        return Refusal("missing_value", f"{where} cannot be empty")
+    if kind == "FOREIGN KEY":
+        return Refusal("in_use", "other rows refer to it, or it refers to a row that is not there")
+    if said == "interrupted":
+        return Refusal("too_slow", "the call takes too long; narrow it down")
+    if "too big" in said:
+        return Refusal("too_large", "a value is too long")
+    return Refusal("cannot_compute", f"the values cannot be computed: {said}")

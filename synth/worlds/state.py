@@ -1,0 +1,151 @@
+"""States of a world: a seeded template, cheap private copies, and what can be told about them."""
+
+import hashlib
+import sqlite3
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nexau.synth.worlds.compiled import Entity, World
+from nexau.synth.worlds.kinds import Kind
+from nexau.synth.worlds.sandbox import Budget, close_in, connect
+from nexau.synth.worlds.seeding import Dropped, seed_tables
+from nexau.synth.worlds.sql import quoted
+
+Row = dict[str, Any]
+Dump = dict[str, list[Row]]
+"""Entities and their rows, by key."""
+
+
+class Changes(Struct, frozen=True):
+    """How one entity differs between two states, by key."""
+
+    added: dict[Any, Row]
+    removed: dict[Any, Row]
+    changed: dict[Any, dict[str, list[Any]]]
+    """Fields with what they were and what they are."""
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+class State:
+    """One state: its tables, with no way to anything else. Close it to give the memory back."""
+
+    __slots__ = ("budget", "db", "world")
+
+    def __init__(self, world: World, db: sqlite3.Connection) -> None:
+        """Takes `db` over, and closes it in."""
+        self.world = world
+        self.db = db
+        self.budget: Budget = close_in(db)
+
+    def close(self) -> None:
+        self.db.close()
+
+    def rows(self, entity: str) -> list[Row]:
+        """By key, booleans as such."""
+        made = self.world.entities[entity]
+        columns = ", ".join(map(quoted, made.columns))
+        text = f"SELECT {columns} FROM {quoted(entity)} ORDER BY {quoted(made.shape.key)}"
+        self.budget.renew()
+        return [_row(made, values) for values in self.db.execute(text)]
+
+    def dump(self) -> Dump:
+        return {name: self.rows(name) for name in self.world.entities}
+
+    def digest(self) -> str:
+        """SHA-256 of all rows of all entities: equal if and only if the states are."""
+        sha = hashlib.sha256()
+        for name, entity in self.world.entities.items():
+            sha.update(f"\n{name}\n".encode())
+            columns = ", ".join(map(quoted, entity.columns))
+            text = f"SELECT {columns} FROM {quoted(name)} ORDER BY {quoted(entity.shape.key)}"
+            self.budget.renew()
+            for values in self.db.execute(text):
+                sha.update(msgspec.json.encode(values))
+                sha.update(b"\n")
+        return sha.hexdigest()
+
+    def changes_since(self, before: "State") -> dict[str, Changes]:
+        """Of the entities that differ."""
+        made: dict[str, Changes] = {}
+        for name, entity in self.world.entities.items():
+            changes = _compare(entity, before.rows(name), self.rows(name))
+            if changes:
+                made[name] = changes
+        return made
+
+
+def _row(entity: Entity, values: tuple[Any, ...]) -> Row:
+    kinds = entity.shape.fields
+    return {
+        column: plain(value, kinds[column])
+        for column, value in zip(entity.columns, values, strict=True)
+    }
+
+
+def plain(value: Any, kind: Kind) -> Any:
+    """A value of SQLite as one of JSON."""
+    return bool(value) if kind.name == "boolean" and value is not None else value
+
+
+def _compare(entity: Entity, before: list[Row], after: list[Row]) -> Changes:
+    key = entity.shape.key
+    old, new = {row[key]: row for row in before}, {row[key]: row for row in after}
+    return Changes(
+        {k: row for k, row in new.items() if k not in old},
+        {k: row for k, row in old.items() if k not in new},
+        {
+            k: {f: [old[k][f], value] for f, value in row.items() if old[k][f] != value}
+            for k, row in new.items()
+            if k in old and row != old[k]
+        },
+    )
+
+
+class Template:
+    """A world's seeded state, from which private ones are made."""
+
+    def __init__(self, world: World, *, seed: int | None = None, rows: int | None = None) -> None:
+        """`rows` scales the seeded rows to about so many. Raises OverflowError for too many."""
+        self.world = world
+        self.seed = world.seed if seed is None else seed
+        self.dropped: list[Dropped]
+        self._db, self.dropped = seed_tables(world, self.seed, rows)
+
+    def state(self) -> State:
+        """A copy of its own, in memory."""
+        db = connect()
+        self._db.backup(db)
+        return State(self.world, db)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def state_of(world: World, dump: Dump) -> State:
+    """The state that was dumped, as one that can be asked. Its sequences begin anew.
+
+    Raises `ValueError` for what is no dump of this world.
+    """
+    db = connect()
+    db.execute("PRAGMA foreign_keys = OFF")
+    db.execute("CREATE TABLE counter (entity TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
+    for name, entity in world.entities.items():
+        db.execute(entity.ddl)
+        marks = ", ".join(f":{column}" for column in entity.columns)
+        columns = ", ".join(map(quoted, entity.columns))
+        rows = dump.get(name)
+        if not isinstance(rows, list):
+            raise ValueError(f"the dump has no rows of {name}")
+        text = f"INSERT INTO {quoted(name)} ({columns}) VALUES ({marks})"
+        try:
+            db.executemany(text, rows)
+        except sqlite3.Error as error:
+            raise ValueError(f"rows of {name}: {error}") from None
+        for index in entity.indexes:
+            db.execute(index)
+        db.execute("INSERT INTO counter VALUES (?, ?)", (name, entity.start + len(rows)))
+    return State(world, db)
