@@ -48,43 +48,11 @@ async def still_works(server: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tool", "violations"),
-    [
-        ("string_id", 0),
-        ("float_id", 0),
-        ("chatty", 0),
-        ("split", 0),
-        ("garbage", 4),
-        ("crlf", 0),
-        ("batch", 0),
-        ("no_version", 1),
-        ("bad_progress", 1),
-        ("stderr", 0),
-    ],
-)
-async def test_answers_in_spite_of_it(server: Connection, tool: str, violations: int) -> None:
-    result = await call(server, tool)
-    assert not result.is_error, result
-    assert words(result) in ("ok", "in pieces")
-    assert server.statistics()["violations"] == violations
-    await still_works(server)
-
-
-@pytest.mark.parametrize(
     ("tool", "error_class"),
     [
         ("no_content", "protocol"),
-        ("bad_content", "protocol"),
         ("content_object", "protocol"),
-        ("result_list", "protocol"),
         ("result_null", "protocol"),
-        ("both", "protocol"),
-        ("neither", "protocol"),
-        ("bad_error", "protocol"),
-        ("invalid_utf8", "protocol"),
-        ("truncated_json", "protocol"),
-        ("deep", "protocol"),
-        ("breaks_schema", "protocol"),
         ("not_a_tool", "unknown_tool"),
     ],
 )
@@ -96,14 +64,6 @@ async def test_fails_the_one_call_at_once(
     assert result.is_error
     assert words(result)
     assert server.statistics()["errors"] == {error_class: 1}
-    await still_works(server)
-
-
-@pytest.mark.parametrize("tool", ["wrong_id", "object_id", "null_id", "silent"])
-async def test_times_out_what_is_never_answered(server: Connection, tool: str) -> None:
-    result = await call(server, tool, timeout=SHORT)
-    assert result.error_class == "timeout"
-    assert server.statistics()["violations"] == (0 if tool == "silent" else 1)
     await still_works(server)
 
 
@@ -122,27 +82,6 @@ async def test_classifies_json_rpc_errors(
 ) -> None:
     result = await call(server, "error", code=code)
     assert (result.error_class, words(result)) == (error_class, "because")
-
-
-async def test_takes_the_first_of_two_answers(server: Connection) -> None:
-    assert words(await call(server, "double")) == "first"
-    await still_works(server)
-    assert server.statistics()["violations"] == 1
-
-
-async def test_matches_answers_that_come_out_of_order(server: Connection) -> None:
-    said: dict[str, str] = {}
-
-    async def one(name: str, key: str) -> None:
-        said[key] = words(await call(server, name))
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one, "hold", "first")
-        await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(one, "hold", "second")
-        await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(one, "release", "third")
-    assert said == {"first": "answer -2", "second": "answer -1", "third": "answer 0"}
 
 
 @pytest.mark.parametrize("id_last", [False, True])
@@ -205,14 +144,6 @@ async def test_tells_the_server_of_a_call_that_timed_out(server: Connection) -> 
     assert len(result.structured["ids"]) == 1
 
 
-async def test_drops_an_answer_that_comes_after_the_cancellation(server: Connection) -> None:
-    result = await call(server, "late", timeout=SHORT)
-    assert result.error_class == "timeout"
-    await still_works(server)
-    assert server.statistics()["late_answers"] == 1
-    assert server.statistics()["violations"] == 0
-
-
 async def test_cancelling_at_random_confuses_nobody(server: Connection) -> None:
     chance = random.Random(1)
     finished: list[str] = []
@@ -254,14 +185,6 @@ async def test_denies_what_is_not_configured(server: Connection, method: str) ->
 async def test_answers_pings(server: Connection) -> None:
     result = await call(server, "ask", method="ping")
     assert result.structured["result"] == {}
-
-
-async def test_answers_every_one_of_many_questions(server: Connection) -> None:
-    result = await call(server, "interrogate")
-    answers = result.structured
-    assert len(answers) == 101
-    assert answers["bad"] == "error"
-    assert sum(answer == "result" for answer in answers.values()) >= 64
 
 
 async def test_hears_that_the_tools_changed(server: Connection) -> None:

@@ -1,15 +1,19 @@
-"""An MCP server (2025-11-25, stdio, standard library only) that misbehaves in every way.
+"""An MCP server (2025-11-25, standard library only) that misbehaves in every way.
 
 Each tool is a way to break the protocol during a call; the first argument on the command line is a
-way to break it at the start (see `START`).
+way to break it at the start (see `START`), or `http`: then the same tools answer over streamable
+HTTP, each with an event stream in which every line that they write is an event. It prints its port.
 """
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CANCELLED = []
 HELD = []
@@ -19,7 +23,21 @@ INBOX = []
 START = sys.argv[1] if len(sys.argv) > 1 else ""
 
 
+class Streams(threading.local):
+    """Over HTTP: the event stream that this thread answers with."""
+
+    current = None
+
+
+STREAMS = Streams()
+POSTED = queue.Queue()
+"""Over HTTP: what the client posted while a tool waited for it."""
+
+
 def write(data: bytes) -> None:
+    if STREAMS.current is not None:
+        STREAMS.current.write(data)
+        return
     while data:
         data = data[os.write(1, data) :]
 
@@ -42,6 +60,8 @@ def reply(request_id, result) -> None:
 
 def receive():
     """The next message, or None at the end of stdin."""
+    if STREAMS.current is not None:
+        return POSTED.get(timeout=20)
     while not INBOX or b"\n" not in INBOX[0]:
         data = os.read(0, 65_536)
         if not data:
@@ -86,15 +106,37 @@ def double(i, a):
 
 
 def hold(i, a):
-    HELD.append(i)
+    HELD.append((i, STREAMS.current))
+    wait_for_the_client()
 
 
 def release(i, a):
     """Answer this call first, then those held, latest first, in one write."""
-    ids = [i, *reversed(HELD)]
+    ids = [(i, STREAMS.current), *reversed(HELD)]
     HELD.clear()
-    lines = [{"jsonrpc": "2.0", "id": one, "result": text(f"answer {one - i}")} for one in ids]
-    write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    lines = []
+    for one, stream in ids:
+        line = {"jsonrpc": "2.0", "id": one, "result": text(f"answer {one - i}")}
+        lines.append(json.dumps(line).encode() + b"\n")
+        if stream is not None:
+            stream.write(lines.pop())
+            stream.done.set()
+    if lines:
+        write(b"".join(lines))
+
+
+def wait_for_the_client() -> None:
+    """Over HTTP the stream of a call stays open: until somebody else answers, or for long."""
+    if STREAMS.current is not None:
+        STREAMS.current.done.wait(20)
+
+
+def coalesced(i, a):
+    """A notification, an answer to nobody and the answer, glued together."""
+    note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}
+    stray = {"jsonrpc": "2.0", "id": i + 100_000, "result": text("for nobody")}
+    answer = {"jsonrpc": "2.0", "id": i, "result": text("ok")}
+    write(b"".join(json.dumps(line).encode() + b"\n" for line in (note, stray, answer)))
 
 
 def chatty(i, a):
@@ -180,14 +222,15 @@ def close_stdin(i, a):
 
 
 def silent(i, a):
-    pass
+    wait_for_the_client()
 
 
 def late(i, a):
     """Answer as soon as the call is cancelled."""
     while (message := receive()) is not None:
         if message["method"] == "notifications/cancelled":
-            CANCELLED.append(message["params"]["requestId"])
+            if STREAMS.current is None:
+                CANCELLED.append(message["params"]["requestId"])
             reply(i, text("too late"))
             return
 
@@ -234,6 +277,13 @@ def error(i, a):
 
 def no_version(i, a):
     send({"id": i, "result": text("ok")})
+
+
+def never_ending(i, a):
+    """Says for ever how far it is, and never gets there."""
+    for number in range(60):
+        notify("notifications/progress", progressToken=i, progress=number)
+        time.sleep(0.01)
 
 
 def bad_progress(i, a):
@@ -345,7 +395,71 @@ def handle(message) -> None:
         send({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": said}})
 
 
+class Stream:
+    """An answer over HTTP: each line becomes an event, cut where it was cut."""
+
+    def __init__(self, handler) -> None:
+        self.handler = handler
+        self.at_line_start = True
+        self.done = threading.Event()
+        handler.send_response(200)
+        handler.send_header("content-type", "text/event-stream")
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+
+    def write(self, data: bytes) -> None:
+        out = b""
+        for line in data.splitlines(keepends=True):
+            out += b"data: " + line if self.at_line_start else line
+            self.at_line_start = line.endswith(b"\n")
+            out += b"\n" if self.at_line_start else b""
+        self.chunk(out)
+
+    def chunk(self, data: bytes) -> None:
+        try:
+            self.handler.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.handler.wfile.flush()
+        except OSError:
+            self.handler.close_connection = True
+
+
+class Http(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if "method" not in message or message["method"] == "notifications/cancelled":
+            POSTED.put(message)
+        if message.get("method") and message.get("id") is not None:
+            STREAMS.current = stream = Stream(self)
+            handle(message)
+            stream.chunk(b"")
+            return
+        if message.get("method") == "notifications/cancelled":
+            CANCELLED.append(message["params"]["requestId"])
+        self.send_response(202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_error(405)
+
+
+def serve_http() -> None:
+    ThreadingHTTPServer.request_queue_size = 256
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Http)
+    server.daemon_threads = True
+    os.write(1, b"%d\n" % server.server_port)
+    server.serve_forever()
+
+
 if __name__ == "__main__":
+    if START == "http":
+        serve_http()
     if START == "exits":
         sys.exit("no API key\n" * 3)
     if START == "killed":
