@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import sys
 import time
+import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
@@ -60,9 +61,18 @@ class Backend(Protocol):
         """Undo `open`; the same task, and scopes opened since are closed."""
         ...
 
-    def call_soon(self, function: Callable[[], None]) -> None: ...
+    call_soon: Callable[[Callable[[], None]], Any]
+
     def call_threadsafe(self, function: Callable[[], None]) -> None: ...
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None: ...
+    def turn(self) -> Awaitable[None]:
+        """Give the loop one turn: a checkpoint, as cheap as the loop has it."""
+        ...
+
+    def when_done(self, task: Any, function: Callable[[Any], None], /) -> None:
+        """Call `function(task)` when the task has ended, on loops that tell."""
+        ...
+
     def is_cancelled(self, task: Any, /) -> bool:
         """Whether somebody wants `task` cancelled, now that a cancellation came out of it."""
         ...
@@ -94,6 +104,9 @@ class AsyncioBackend:
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self.future: Callable[[], Future] = loop.create_future
+        self.call_soon: Callable[[Callable[[], None]], Any] = partial(
+            loop.call_soon, context=self.context
+        )
         self.now: Callable[[], float] = loop.time
         self.tick: Callable[[], float] = time.perf_counter
         self.current_task: Callable[[], Any] = _asyncio_current_task(loop)
@@ -112,9 +125,6 @@ class AsyncioBackend:
     async def leave(self) -> None:
         return
 
-    def call_soon(self, function: Callable[[], None]) -> None:
-        self._loop.call_soon(function, context=self.context)
-
     def call_threadsafe(self, function: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(function, context=self.context)
 
@@ -131,6 +141,14 @@ class AsyncioBackend:
             self._fatal(error)
         if not self._tasks and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
+
+    @staticmethod
+    @types.coroutine
+    def turn() -> Generator[None, None, None]:
+        yield
+
+    def when_done(self, task: "asyncio.Task[Any]", function: Callable[[Any], None]) -> None:
+        task.add_done_callback(function)
 
     def is_cancelled(self, task: "asyncio.Task[Any]") -> bool:
         return task.cancelling() > 0
@@ -232,6 +250,7 @@ class TrioBackend:
         self._closing = TrioFuture()
         self._token = trio.lowlevel.current_trio_token()
         self.future: Callable[[], Future] = TrioFuture
+        self.call_soon: Callable[[Callable[[], None]], Any] = self._call_soon
         self.now: Callable[[], float] = trio.current_time
         self.tick: Callable[[], float] = trio.current_time
         self.current_task: Callable[[], Any] = trio.lowlevel.current_task
@@ -275,7 +294,7 @@ class TrioBackend:
             while self._soon:
                 self._soon.popleft()()
 
-    def call_soon(self, function: Callable[[], None]) -> None:
+    def _call_soon(self, function: Callable[[], None]) -> None:
         self._soon.append(function)
         if self._ticker is not None and not self._ticker.done():
             self._ticker.set_result(None)
@@ -285,6 +304,12 @@ class TrioBackend:
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         self.context.run(self._nursery.start_soon, self._guard, function, args)
+
+    async def turn(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def when_done(self, task: trio.lowlevel.Task, function: Callable[[Any], None]) -> None:
+        return  # a task that has ended is a small thing there, and holds no result
 
     async def _guard(self, function: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
         try:

@@ -44,7 +44,7 @@ async def run_task(
         task.done.set_result(None)
         if isinstance(error, Refused):
             error = error.error
-        fail(cell, error, leaving=False, told=True)
+        fail(cell, error, False, True)
     finally:
         extra.tasks.pop(task, None)
         if not task.done.done():

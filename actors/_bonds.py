@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from nexau.actors._cell import extra_of, stopped_error
-from nexau.actors._scheduler import DEAD, STOPPING
+from nexau.actors._states import DEAD, STOPPING
 from nexau.actors.errors import ActorError
 from nexau.actors.signals import Down
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from nexau.actors._envelopes import START, Ask, Failure, Unattended
+from nexau.actors._envelopes import NOTHING, START, Ask, Failure, Unattended
 from nexau.actors._family import Extra
-from nexau.actors._scheduler import DEAD, HELD, RUNNING, STOPPING, Worker
+from nexau.actors._states import DEAD, HELD, RUNNING, STOPPING
+from nexau.actors._worker import Worker
 from nexau.actors.errors import ActorStopped
 from nexau.actors.signals import Down
 
@@ -46,8 +47,23 @@ def reject(cell: "ActorRef", item: Any) -> None:
     cell._system._dead_letter(item, cell, reason)
 
 
+def mail_count(cell: "ActorRef") -> int:
+    """Messages in its mailbox."""
+    mail = cell._mail
+    return len(mail) if mail is not None else int(cell._letter is not NOTHING)
+
+
+def unfold(cell: "ActorRef") -> None:
+    """Off the run queue there are no letters, only mail."""
+    letter = cell._letter
+    if letter is not NOTHING:
+        cell._letter = NOTHING
+        cell._mail = deque((letter,))
+
+
 def refuse_mail(cell: "ActorRef") -> None:
     """Fail everything that waits: dead letters, and errors for askers."""
+    unfold(cell)
     mail, cell._mail = cell._mail, None
     waiters, cell._waiters = cell._waiters, None
     pending = False
@@ -66,11 +82,15 @@ def refuse_mail(cell: "ActorRef") -> None:
         cell._mail = deque((START,))
 
 
-def hold(cell: "ActorRef", state: int, *, leaving: bool = False) -> Extra:
+def hold(cell: "ActorRef", state: int, leaving: bool = False) -> Extra:
     """Take an actor out of the run queue's hands."""
-    extra = extra_of(cell)
-    if cell._state == RUNNING and not leaving:
+    extra = cell._extra
+    if extra is None:
+        extra = cell._extra = Extra()
+    if not leaving and cell._state == RUNNING:
         extra.busy = True
+    if cell._letter is not NOTHING:
+        unfold(cell)
     cell._state = state
     extra.dismantled = False
     if extra.up is not None:
@@ -96,7 +116,7 @@ def is_up(cell: "ActorRef") -> bool:
     if cell._state >= HELD:
         return False
     mail = cell._mail
-    if mail and mail[0] is START:
+    if cell._letter is START or (mail and mail[0] is START):
         return False
     by = cell._by
     starting = isinstance(by, Worker) and by.root is cell and by.ask is START

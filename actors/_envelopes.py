@@ -37,6 +37,13 @@ class _Start:
 START = _Start()
 
 
+class _Nothing:
+    """Where an actor has no letter. A message may be anything else, None too."""
+
+
+NOTHING: Any = _Nothing()
+
+
 class Waiting(Struct, eq=False):
     """A message that waits for room. `room` is None for an ask, whose reply says it all."""
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
 
-SLICE = 0.001
-"""Seconds for which the leader, or a row of inline asks, holds the loop."""
 FUEL = 32
 """Inline asks of one task between two looks at the clock."""
 
@@ -16,17 +14,17 @@ FUEL = 32
 class Executor:
     """What the kernel knows of a task that runs handlers: a worker, or any task that asks."""
 
-    __slots__ = ("clean", "depth", "fuel", "key", "stamp", "task", "waiting")
+    __slots__ = ("base", "clean", "depth", "fuel", "task", "waiting")
 
-    def __init__(self, task: Any) -> None:
-        self.key = id(task)
+    def __init__(self, task: Any, base: Context) -> None:
         self.task = weakref.ref(task)
+        self.base = base
+        """The context of the system that adopted it."""
         self.clean: Context | None = None
-        """Its context with nothing changed; None if handlers must not see it."""
+        """Its own with nothing changed; None if handlers must not see it."""
         self.depth = 0
         """Handlers on its stack."""
         self.fuel = FUEL
-        self.stamp = 0.0
         self.waiting: ActorRef | None = None
         """The actor whose answer, or room, it waits for."""
 
@@ -40,7 +38,7 @@ def adopt(task: Any, base: Context) -> Executor:
     same = all(
         var is current_executor or base.get(var, base) is value for var, value in here.items()
     ) and all(var in here for var in base)
-    executor = Executor(task)
+    executor = Executor(task, base)
     current_executor.set(executor)
     if same:
         executor.clean = copy_context()

@@ -6,7 +6,7 @@ import anyio
 
 from nexau.actors._cell import deadline, logger, report
 from nexau.actors._family import Extra
-from nexau.actors._scheduler import STOPPING
+from nexau.actors._states import STOPPING
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef

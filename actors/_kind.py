@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nexau.actors.errors import Refused
+
 if TYPE_CHECKING:
     from nexau.actors._scheduler import Scheduler
 
@@ -20,23 +22,20 @@ class Kind:
         "inline",
         "logged",
         "name",
-        "refuses",
+        "refusals",
         "scheduler",
         "sticky",
         "suppressed",
-        "tasks",
-        "tasks_key",
     )  # fmt: skip
 
     def __init__(self, cls: Any, base: Any, scheduler: "Scheduler") -> None:
         self.scheduler = scheduler
-        self.tasks = scheduler.backend.tasks
-        self.tasks_key = scheduler.backend.tasks_key
         inline_scopes = scheduler.backend.inline_scopes
         self.name = cls.__name__
         self.has_started = cls.started is not base.started
         self.has_stopped = cls.stopped is not base.stopped
-        self.refuses: tuple[type[BaseException], ...] = tuple(cls.refuses)
+        self.refusals: tuple[type[BaseException], ...] = (Refused, *cls.refuses)
+        """What a handler raises that is a reply."""
         self.sticky = not inline_scopes
         # Where a suspended inline handler cannot always be interrupted, its class has to show
         # first, in a worker, that it does not suspend.

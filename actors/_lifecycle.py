@@ -26,7 +26,7 @@ from nexau.actors._cell import (
 from nexau.actors._envelopes import START
 from nexau.actors._family import Extra
 from nexau.actors._instance import handler_over, run_stopped, tasks_over
-from nexau.actors._scheduler import DEAD, HELD, IDLE, STOPPING
+from nexau.actors._states import DEAD, HELD, IDLE, STOPPING
 from nexau.actors.errors import SupervisorFailed
 from nexau.actors.specs import SHUTDOWN
 from nexau.actors.supervision import Delay, add_restart, affected, restarts
@@ -37,37 +37,34 @@ if TYPE_CHECKING:
 # -- failing
 
 
-def fail(cell: "ActorRef", error: BaseException, *, leaving: bool, told: bool = False) -> None:
+def fail(cell: "ActorRef", error: BaseException, leaving: bool, told: bool = False) -> None:
     """A crash: of a handler that has just ended (`leaving`), a hook or a background task.
 
     `told` says that no asker gets the error, so that it has to be logged.
     """
+    if told:
+        report(cell, error)
     if cell._state >= HELD:
-        if told:
-            report(cell, error)
         return
-    extra = hold(cell, HELD, leaving=leaving)
+    extra = hold(cell, HELD, leaving)
     extra.reason = error
     if extra.busy:
         cell._interrupt()
-    if told:
-        report(cell, error)
     if cell._system._hooks:
         cell._system._emit("failed", cell, error)
-    for other, failure in cut_links(cell, error) if extra.links else ():
-        fail(other, failure, leaving=False, told=True)
-    decide(cell, error)
+    if extra.links:
+        for other, failure in cut_links(cell, error):
+            fail(other, failure, False, True)
+    decide(cell, extra, error)
 
 
-def decide(cell: "ActorRef", error: BaseException | None) -> None:
+def decide(cell: "ActorRef", extra: Extra, error: BaseException | None) -> None:
     """What becomes of a held child: started again or ended, alone or with its siblings."""
     parent = cell._parent
-    policy = cell._policy
-    extra = extra_of(cell)
     if parent is None:
         cell._system._collapse(error)
         return
-    if parent._state >= HELD or not restarts(policy.restart, crashed=error is not None):
+    if parent._state >= HELD or not restarts(cell._policy.restart, error is not None):
         end(cell, error)
         return
     family = parent._family
@@ -75,9 +72,10 @@ def decide(cell: "ActorRef", error: BaseException | None) -> None:
     system = cell._system
     spec = family.spec
     now = system._backend.now()
-    if family.stamps is None:
-        family.stamps = deque()
-    if not add_restart(family.stamps, now, spec.intensity, spec.period):
+    stamps = family.stamps
+    if stamps is None:
+        stamps = family.stamps = deque()
+    if not add_restart(stamps, now, spec.intensity, spec.period):
         escalate(parent, cell, error)
         return
     wait = 0.0
@@ -88,7 +86,7 @@ def decide(cell: "ActorRef", error: BaseException | None) -> None:
     if spec.strategy != "one_for_one":
         restart_with_siblings(cell, parent, wait)
     elif wait == 0 and trivial(cell, extra):
-        renew(cell)
+        renew(cell, extra)
     else:
         start_job(cell, wait)
 
@@ -112,7 +110,7 @@ def escalate(parent: "ActorRef", cell: "ActorRef", error: BaseException | None) 
     failure = SupervisorFailed(parent.path, cell.path, spec.intensity, spec.period)
     failure.__cause__ = error
     parent._system._emit("escalated", parent, failure)
-    fail(parent, failure, leaving=False, told=True)
+    fail(parent, failure, False, True)
 
 
 # -- taking an instance apart
@@ -135,7 +133,7 @@ async def take_apart(cell: "ActorRef", wait: float) -> None:
         extra.hurry = None
     extra.job = False
     if cell._state == HELD:
-        renew(cell)
+        renew(cell, extra)
     elif cell._state == STOPPING:
         bury(cell)
 
@@ -173,9 +171,8 @@ async def children_over(cell: "ActorRef", extra: Extra) -> None:
 # -- starting again
 
 
-def renew(cell: "ActorRef") -> None:
+def renew(cell: "ActorRef", extra: Extra) -> None:
     """Give a held actor a new instance, behind the same address and mailbox."""
-    extra = extra_of(cell)
     extra.restarts += 1
     try:
         actor = cell._factory()
@@ -191,7 +188,8 @@ def renew(cell: "ActorRef") -> None:
     if cell._family is not None:
         cell._family.stamps = None
     cell._actor = actor
-    actor.context = cell._system._new_context(cell)
+    actor._actor_ref = cell
+    cell._by = None
     if cell._system._hooks:
         cell._system._emit("restarted", cell, None)
     if cell._kind.has_started:
@@ -199,20 +197,20 @@ def renew(cell: "ActorRef") -> None:
             cell._mail = deque((START,))
         else:
             cell._mail.appendleft(START)
-    else:
+    elif extra.up is not None:
         came_up(cell)
-    cell._by = None
-    if not cell._mail:
+    if cell._mail:
+        cell._kind.scheduler.add(cell)
+    else:
         cell._mail = None
         cell._state = IDLE
-    else:
-        cell._system._scheduler.add(cell)
 
 
 def retry(cell: "ActorRef", error: Exception) -> None:
     """A turn of the loop later, so that a factory that always fails holds nothing up."""
-    if cell._state == HELD and not extra_of(cell).job:
-        decide(cell, error)
+    extra = extra_of(cell)
+    if cell._state == HELD and not extra.job:
+        decide(cell, extra, error)
 
 
 async def restart_group(parent: "ActorRef") -> None:
@@ -268,7 +266,7 @@ async def revive_member(cell: "ActorRef", parent: "ActorRef") -> bool:
     if parent._state >= HELD:
         end(cell, None)
         return True
-    renew(cell)
+    renew(cell, extra)
     if not is_up(cell) and cell._state < HELD:
         await change(cell)
     return cell._state < HELD or cell._state >= STOPPING
@@ -342,7 +340,7 @@ def bury(cell: "ActorRef") -> None:
         tell_watchers(cell)
     if extra.links:
         for other, failure in cut_links(cell, extra.reason) if extra.reason is not None else ():
-            fail(other, failure, leaving=False, told=True)
+            fail(other, failure, False, True)
         for other in list(extra.links):
             unlink(cell, other)
     for future in (*(extra.ended or ()), *(extra.up or ())):
@@ -361,5 +359,4 @@ def stop_self(cell: "ActorRef") -> None:
     if cell._policy.restart != "permanent" or parent is None or parent._state >= HELD:
         end(cell, None)
         return
-    hold(cell, HELD)
-    decide(cell, None)
+    decide(cell, hold(cell, HELD), None)

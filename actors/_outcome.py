@@ -6,62 +6,74 @@ from nexau.actors._cell import stopped_error
 from nexau.actors._envelopes import START, Ask, Failure, Unattended
 from nexau.actors._executor import Executor
 from nexau.actors._lifecycle import fail
-from nexau.actors._scheduler import RUNNING, Worker
+from nexau.actors._states import IDLE, RUNNING
+from nexau.actors._worker import Worker
 from nexau.actors.errors import ActorStopped, Interrupt, Refused, StrayCancellation
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
 
 
-def inline_failed(cell: "ActorRef", executor: Executor, error: BaseException) -> BaseException:
-    """Settle the actor after its handler raised in its asker's task; what to raise there."""
+def inline_failed(
+    cell: "ActorRef", executor: Executor, error: BaseException
+) -> BaseException | None:
+    """Settle the actor after its handler raised in its asker's task; what to raise there instead
+    of the error, or None."""
     cell._handled += 1
     extra = cell._extra
-    backend = cell._system._backend
+    instead: BaseException | None = None
     if extra is not None and extra.token is not None:
         token, extra.token = extra.token, None
-        besides = backend.absorb(executor.task(), token)
+        if not cell._system._backend.absorb(executor.task(), token):
+            instead = ActorStopped(cell.path, extra.reason)
+    elif isinstance(error, cell._kind.refusals):
+        if isinstance(error, Refused):
+            instead = error.error
+    elif isinstance(error, Exception):
+        fail(cell, error, True)
+    elif (stray := _stray(cell, executor, error)) is not None:
+        instead = stray
+        fail(cell, stray, True)
+    if cell._state == RUNNING and cell._mail is None:
+        cell._state = IDLE
+    elif cell._by is executor:
         cell._leave()
-        return error if besides else ActorStopped(cell.path, extra.reason)
-    if isinstance(error, (backend.cancelled, Interrupt)):
-        if backend.is_cancelled(executor.task()):
-            cell._leave()
-            return error
-        stray = StrayCancellation(f"{cell.path} let a cancellation out")
-        stray.__cause__ = error
-        error = stray
-    if isinstance(error, Refused):
-        cell._leave()
-        return error.error
-    if isinstance(error, Exception) and not isinstance(error, cell._kind.refuses):
-        fail(cell, error, leaving=True)
-    cell._leave()
-    return error
+    return instead
+
+
+def _stray(cell: "ActorRef", executor: Executor, error: BaseException) -> StrayCancellation | None:
+    """A crash, where a cancellation came out of a handler that nobody had asked for."""
+    backend = cell._system._backend
+    if not isinstance(error, (backend.cancelled, Interrupt)):
+        return None
+    if backend.is_cancelled(executor.task()):
+        return None
+    stray = StrayCancellation(f"{cell.path} let a cancellation out")
+    stray.__cause__ = error
+    return stray
 
 
 def worker_failed(cell: "ActorRef", worker: Worker, item: Any, error: BaseException) -> bool:
     """Attribute what a handler or `started` raised; True if it must rise further."""
-    backend = cell._system._backend
-    if isinstance(error, (backend.cancelled, Interrupt)):
-        cancelled = worker.struck
-        if cancelled or backend.is_cancelled(worker.task()):
-            if cell._state != RUNNING or not cancelled:
-                answer(cell, item, Failure(stopped_error(cell)))
-            return True
-        stray = StrayCancellation(f"{cell.path} let a cancellation out")
-        stray.__cause__ = error
-        error = stray
-    refusal = error.error if isinstance(error, Refused) else error
-    if item is not START and isinstance(error, (Refused, *cell._kind.refuses)):
-        answer(cell, item, Failure(refusal))
+    kind = cell._kind
+    if item is not START and isinstance(error, kind.refusals):
+        answer(cell, item, Failure(error.error if isinstance(error, Refused) else error))
         return False
+    if not isinstance(error, Exception):
+        stray = None if worker.struck else _stray(cell, worker, error)
+        if stray is None:
+            cancelled = isinstance(error, (cell._system._backend.cancelled, Interrupt))
+            if cancelled and not (cell._state == RUNNING and worker.struck):
+                answer(cell, item, Failure(stopped_error(cell)))
+            elif not cancelled and type(item) is Ask and not item.reply.done():
+                item.reply.set_result(Failure(error))
+            return True
+        error = stray
     attended = type(item) is Ask and not isinstance(item.reply, Unattended)
-    fault = isinstance(error, Exception)
-    if fault:
-        fail(cell, error, leaving=True, told=not attended)
+    fail(cell, error, True, not attended)
     if type(item) is Ask and not item.reply.done():
         item.reply.set_result(Failure(error))
-    return not fault
+    return False
 
 
 def answer(cell: "ActorRef", item: Any, failure: Failure) -> None:

@@ -3,8 +3,10 @@
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from nexau.actors._envelopes import Ask, Waiting
-from nexau.actors._scheduler import HELD, IDLE, RUNNING, Worker
+from nexau.actors._cell import mail_count
+from nexau.actors._envelopes import NOTHING, Ask, Waiting
+from nexau.actors._states import HELD, IDLE, RUNNING
+from nexau.actors._worker import Worker
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
@@ -40,9 +42,8 @@ def admit(cell: "ActorRef") -> None:
     """Give freed room to those who wait, first come first served. The message moves on its
     sender's behalf, so nobody can take the room before the sender wakes."""
     waiters = cell._waiters
-    mail = cell._mail
     bound = cell._policy.mailbox
-    while waiters and (mail is None or len(mail) < bound):
+    while waiters and mail_count(cell) < bound:
         waiting = waiters.popleft()
         if waiting.room is None:
             if waiting.item.reply.done():
@@ -52,7 +53,6 @@ def admit(cell: "ActorRef") -> None:
         else:
             waiting.room.set_result(None)
         cell._post(waiting.item)
-        mail = cell._mail
     if not waiters:
         cell._waiters = None
 
@@ -64,7 +64,11 @@ def abandon(cell: "ActorRef", item: Ask) -> None:
         by.strike()
         return
     mail = cell._mail
-    if mail is not None and item in mail:
+    if cell._letter is item:
+        cell._letter = NOTHING
+        if cell._waiters is not None:
+            cell._admit()
+    elif mail is not None and item in mail:
         mail.remove(item)
         # A READY actor stays in the queue, which finds its mailbox empty.
         if not mail and cell._state in (IDLE, HELD):

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 from msgspec import Struct
 
-from nexau.actors._scheduler import HELD
+from nexau.actors._states import HELD
 from nexau.actors.actor import Actor
 from nexau.actors.errors import (
     ActorError,

@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from msgspec import Struct
+
 from nexau.actors import _bonds as bonds
 from nexau.actors._background import start_task
 from nexau.actors._lifecycle import stop_self
-from nexau.actors._scheduler import STOPPING
+from nexau.actors._states import STOPPING
 from nexau.actors.errors import ActorStopped, Refused, UnhandledMessage
 from nexau.actors.signals import Down
 from nexau.actors.specs import (
@@ -28,46 +30,10 @@ Factory: TypeAlias = "Callable[[], Actor] | ChildSpec | SupervisorSpec"
 """What `spawn` starts: an actor, or a whole supervisor."""
 
 
-class Actor:
-    """Behaviour behind a mailbox. One instance lives from a start to the next stop or restart."""
-
-    __slots__ = ("__dict__", "__weakref__", "context")
-
-    context: "Context"
-    """Set by the kernel before `started`."""
-    supervision: ClassVar[SupervisorSpec] = DEFAULT_SUPERVISION
-    """How children from `context.spawn` are supervised; its `children` are not looked at."""
-    refuses: ClassVar[tuple[type[Exception], ...]] = ()
-    """Errors that are replies when `receive` raises them, and no crashes."""
-    expected: ClassVar[tuple[type[BaseException], ...]] = ()
-    """Crashes whose text says all: logged in one line, without a traceback."""
-
-    async def started(self) -> None:
-        """Runs before the first message. An exception is a crash."""
-
-    async def receive(self, message: Any) -> Any:
-        """Handle one message; the value answers an ask."""
-        self.unhandled(message)
-
-    async def stopped(self) -> None:
-        """Runs at the end of every instance, before a restart too; bounded by `shutdown`."""
-
-    def unhandled(self, message: Any) -> None:
-        """For the last branch of a `receive`. Always raises `UnhandledMessage`: a crash on `Down`,
-        whose meaning is that something was lost, else a refusal."""
-        error = UnhandledMessage(self.context.ref.path, message)
-        if isinstance(message, Down):
-            raise error from message.reason
-        raise Refused(error)
-
-
-class Context:
+class Context(Struct, eq=False):
     """An actor's way to the kernel. Valid while its instance lives."""
 
-    __slots__ = ("_ref",)
-
-    def __init__(self, ref: "ActorRef") -> None:
-        self._ref = ref
+    _ref: "ActorRef"
 
     @property
     def ref(self) -> "ActorRef":
@@ -147,3 +113,47 @@ class Context:
     def stop_self(self) -> None:
         """End normally after the current message. A permanent actor is started again."""
         stop_self(self._ref)
+
+
+class _ContextOf:
+    """`Actor.context`, made when it is first used: most of a million idle actors never do."""
+
+    def __get__(self, actor: "Actor", _owner: object = None) -> Context:
+        context = Context(actor._actor_ref)
+        object.__setattr__(actor, "context", context)
+        return context
+
+
+class Actor:
+    """Behaviour behind a mailbox. One instance lives from a start to the next stop or restart."""
+
+    __slots__ = ("__dict__", "__weakref__", "_actor_ref")
+
+    _actor_ref: "ActorRef"
+    """Set by the kernel before `started`."""
+    context = _ContextOf()
+    """The way to the kernel: children, background tasks, monitors. Not yet there in `__init__`."""
+    supervision: ClassVar[SupervisorSpec] = DEFAULT_SUPERVISION
+    """How children from `context.spawn` are supervised; its `children` are not looked at."""
+    refuses: ClassVar[tuple[type[Exception], ...]] = ()
+    """Errors that are replies when `receive` raises them, and no crashes."""
+    expected: ClassVar[tuple[type[BaseException], ...]] = ()
+    """Crashes whose text says all: logged in one line, without a traceback."""
+
+    async def started(self) -> None:
+        """Runs before the first message. An exception is a crash."""
+
+    async def receive(self, message: Any) -> Any:
+        """Handle one message; the value answers an ask."""
+        self.unhandled(message)
+
+    async def stopped(self) -> None:
+        """Runs at the end of every instance, before a restart too; bounded by `shutdown`."""
+
+    def unhandled(self, message: Any) -> None:
+        """For the last branch of a `receive`. Always raises `UnhandledMessage`: a crash on `Down`,
+        whose meaning is that something was lost, else a refusal."""
+        error = UnhandledMessage(self.context.ref.path, message)
+        if isinstance(message, Down):
+            raise error from message.reason
+        raise Refused(error)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from nexau.actors._backend import Future
 from nexau.actors._envelopes import Ask, Unattended
 from nexau.actors._executor import Executor
-from nexau.actors._scheduler import STOPPING
+from nexau.actors._states import STOPPING
 from nexau.actors.actor import Actor
 from nexau.actors.errors import AskTimeout, MailboxFull
 from nexau.actors.ref import ActorRef

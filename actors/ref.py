@@ -9,18 +9,18 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.lowlevel
 from msgspec import Struct
 
 from nexau.actors import _lifecycle as lifecycle
-from nexau.actors._cell import came_up, gone, ready, reject, stopped_error
-from nexau.actors._envelopes import Ask, Failure, Waiting
-from nexau.actors._executor import FUEL, SLICE, Executor, adopt, current_executor
+from nexau.actors._cell import came_up, gone, mail_count, ready, reject, stopped_error
+from nexau.actors._envelopes import NOTHING, Ask, Failure, Waiting
+from nexau.actors._executor import FUEL, Executor, adopt, current_executor
 from nexau.actors._family import Extra, Family
 from nexau.actors._kind import Kind
 from nexau.actors._outcome import inline_failed, worker_failed
 from nexau.actors._room import abandon, admit, line, wait_for_room
-from nexau.actors._scheduler import IDLE, READY, RUNNING, STATES, STOPPING, Worker
+from nexau.actors._states import IDLE, READY, RUNNING, STATES, STOPPING
+from nexau.actors._worker import Worker
 from nexau.actors.errors import ActorError, AskTimeout, Deadlock, Killed, MailboxFull
 from nexau.actors.specs import Policy
 
@@ -52,7 +52,7 @@ class ActorRef:
 
     __slots__ = (
         "__weakref__", "_actor", "_by", "_extra", "_factory", "_family", "_handled", "_kind",
-        "_mail", "_name", "_parent", "_policy", "_state", "_system", "_waiters",
+        "_letter", "_mail", "_name", "_parent", "_policy", "_state", "_system", "_waiters",
     )  # fmt: skip
 
     _actor: "Actor"
@@ -72,6 +72,8 @@ class ActorRef:
         self._factory = factory
         self._policy = policy
         self._state = IDLE
+        self._letter: Any = NOTHING
+        """The one message of an actor on the run queue. Only a second one makes a deque of them."""
         self._mail: deque[Any] | None = None
         self._waiters: deque[Waiting] | None = None
         self._by: Executor | None = None
@@ -104,7 +106,7 @@ class ActorRef:
         return ActorStatistics(
             path=self.path,
             state=STATES[self._state],
-            mailbox=len(self._mail) if self._mail is not None else 0,
+            mailbox=mail_count(self),
             capacity=self._policy.mailbox,
             waiting=len(self._waiters) if self._waiters is not None else 0,
             handled=self._handled,
@@ -116,26 +118,27 @@ class ActorRef:
 
     def tell_nowait(self, message: Any) -> None:
         """Send. Raises `MailboxFull`; an actor that has ended makes it a dead letter."""
-        mail = self._mail
-        if mail is not None and len(mail) >= self._policy.mailbox:
+        if mail_count(self) >= self._policy.mailbox:
             raise MailboxFull(self.path)
         self._post(message)
 
     async def tell(self, message: Any) -> None:
         """Send, once there is room. Raises `Deadlock` where that could never be."""
-        mail = self._mail
-        if mail is None:
-            if self._state == IDLE:
-                self._mail = deque((message,))
-                self._state = READY
-                scheduler = self._kind.scheduler
-                scheduler.queue.append(self)
-                if scheduler.leader is None:
-                    scheduler.promote()
-            else:
-                self._post(message)
-        elif len(mail) < self._policy.mailbox:
+        scheduler = self._kind.scheduler
+        left = scheduler.tells
+        scheduler.tells = left - 1
+        if left <= 0 and scheduler.overdue():
+            await scheduler.backend.turn()
+        if not self._state:
+            self._letter = message
+            self._state = READY
+            scheduler.queue.append(self)
+            if scheduler.leader is None:
+                scheduler.promote()
+        elif (mail := self._mail) is not None and len(mail) < self._policy.mailbox:
             mail.append(message)
+        elif mail_count(self) < self._policy.mailbox:
+            self._post(message)
         else:
             await wait_for_room(self, message)
 
@@ -151,16 +154,21 @@ class ActorRef:
 
     def _post(self, item: Any) -> None:
         mail = self._mail
+        state = self._state
         if mail is not None:
             mail.append(item)
-        elif (state := self._state) < STOPPING:
+        elif state == IDLE:
+            self._letter = item
+            self._state = READY
+            scheduler = self._kind.scheduler
+            scheduler.queue.append(self)
+            if scheduler.leader is None:
+                scheduler.promote()
+        elif state == READY:
+            letter, self._letter = self._letter, NOTHING
+            self._mail = deque((item,) if letter is NOTHING else (letter, item))
+        elif state < STOPPING:
             self._mail = deque((item,))
-            if state == IDLE:
-                self._state = READY
-                scheduler = self._system._scheduler
-                scheduler.queue.append(self)
-                if scheduler.leader is None:
-                    scheduler.promote()
         else:
             reject(self, item)
 
@@ -174,31 +182,46 @@ class ActorRef:
         if timeout is not None:
             return await self._ask_within(message, timeout)
         kind = self._kind
-        executor = current_executor.get()
-        if executor is None or executor.key != id(kind.tasks[kind.tasks_key]):
+        scheduler = kind.scheduler
+        if scheduler.asking is scheduler.tasks[scheduler.tasks_key]:
+            executor = scheduler.asker
+        else:
             executor = self._executor()
-        executor.fuel -= 1
-        if executor.fuel <= 0:
-            await self._refuel(executor)
-        if (
-            self._state != IDLE
-            or not kind.inline
-            or executor.depth >= DEPTH
-            or copy_context() != executor.clean
-        ):
-            return await self._ask_queued(executor, message)
+        fuel = executor.fuel
+        executor.fuel = fuel - 1
+        if fuel <= 0:
+            executor = await self._refuel(executor)
+        depth = executor.depth
+        if self._state or not kind.inline or depth >= DEPTH or copy_context() != scheduler.clean:
+            item = self._enqueue(executor, message)
+            try:
+                answer = await item.reply
+            except BaseException:
+                abandon(self, item)
+                raise
+            finally:
+                executor.waiting = None
+            if type(answer) is not Failure:
+                return answer
+            try:
+                raise answer.error
+            finally:  # the error holds this frame, which must not hold the error
+                del item, answer
         self._state = RUNNING
         self._by = executor
-        executor.depth += 1
+        executor.depth = depth + 1
         try:
             answer = await self._actor.receive(message)
         except BaseException as error:
-            executor.depth -= 1
+            executor.depth = depth
             failure = inline_failed(self, executor, error)
-            if failure is error:
+            if failure is None:
                 raise
-            raise failure from error
-        executor.depth -= 1
+            try:
+                raise failure from error
+            finally:
+                failure = None
+        executor.depth = depth
         self._handled += 1
         if self._state == RUNNING and self._mail is None:
             self._state = IDLE
@@ -206,19 +229,29 @@ class ActorRef:
         return await self._inline_done(executor, answer)
 
     def _executor(self) -> Executor:
-        task = self._system._current_task()
+        """The record of the current task, which is the one that asks now."""
+        scheduler = self._kind.scheduler
+        task = scheduler.tasks[scheduler.tasks_key]
         executor = current_executor.get()
-        if executor is None or executor.key != id(task):
-            executor = adopt(task, self._system._context)
+        backend = scheduler.backend
+        if executor is None or executor.task() is not task:
+            executor = adopt(task, backend.context)
+            backend.when_done(task, scheduler.forget)
+        scheduler.asking = task
+        scheduler.asker = executor
+        # Of another system's: it may have been opened elsewhere.
+        same = executor.base is backend.context or executor.base == backend.context
+        scheduler.clean = executor.clean if same else None
         return executor
 
-    async def _refuel(self, executor: Executor) -> None:
+    async def _refuel(self, executor: Executor) -> Executor:
         """Asks that never suspend must not hold the loop for ever."""
         executor.fuel = FUEL
-        tick = self._system._backend.tick
-        if tick() - executor.stamp > SLICE:
-            await anyio.lowlevel.checkpoint()
-            executor.stamp = tick()
+        scheduler = self._kind.scheduler
+        if scheduler.overdue():
+            await scheduler.backend.turn()
+            return self._executor()
+        return executor
 
     def _leave(self) -> None:
         """The handler in the asker's task is over: what is next for the actor?"""
@@ -228,7 +261,7 @@ class ActorRef:
             self._mail = None
             self._state = IDLE
         else:
-            self._system._scheduler.add(self)
+            self._kind.scheduler.add(self)
 
     async def _inline_done(self, executor: Executor, answer: Any) -> Any:
         extra = self._extra
@@ -255,29 +288,20 @@ class ActorRef:
             return await self.ask(message)
         raise AskTimeout(self.path, timeout)
 
-    async def _ask_queued(self, executor: Executor, message: Any) -> Any:
-        if self._state >= STOPPING:
-            raise stopped_error(self)
-        if self._state == RUNNING:
+    def _enqueue(self, executor: Executor, message: Any) -> Ask:
+        """Put an ask into the mailbox, or in line for room there."""
+        state = self._state
+        if state == RUNNING:
             self._check_circle(executor)
-        item = Ask(message, self._system._backend.future())
-        mail = self._mail
-        if mail is not None and len(mail) >= self._policy.mailbox:
-            waiting = Waiting(item, None)
-            line(self).append(waiting)
+        elif state >= STOPPING:
+            raise stopped_error(self)
+        item = Ask(message, self._kind.scheduler.future())
+        if mail_count(self) >= self._policy.mailbox:
+            line(self).append(Waiting(item, None))
         else:
             self._post(item)
         executor.waiting = self
-        try:
-            answer = await item.reply
-        except BaseException:
-            abandon(self, item)
-            raise
-        finally:
-            executor.waiting = None
-        if type(answer) is Failure:
-            raise answer.error
-        return answer
+        return item
 
     def _check_circle(self, executor: Executor) -> None:
         """Raises `Deadlock` if this actor cannot be free before `executor` is."""

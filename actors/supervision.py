@@ -21,7 +21,7 @@ def add_restart(stamps: deque[float], now: float, intensity: int, period: float)
     return len(stamps) <= intensity
 
 
-def restarts(restart: RestartType, *, crashed: bool) -> bool:
+def restarts(restart: RestartType, crashed: bool) -> bool:
     """Whether a child of this type is started again."""
     return restart == "permanent" or (restart == "transient" and crashed)
 

@@ -17,8 +17,9 @@ from nexau.actors._envelopes import START
 from nexau.actors._family import Family
 from nexau.actors._kind import Kind
 from nexau.actors._lifecycle import end
-from nexau.actors._scheduler import DEAD, STOPPING, Scheduler
-from nexau.actors.actor import Actor, Context, Factory
+from nexau.actors._scheduler import Scheduler
+from nexau.actors._states import DEAD, STOPPING
+from nexau.actors.actor import Actor, Factory
 from nexau.actors.errors import ActorStopped, Killed
 from nexau.actors.pool import Pool, PoolRef
 from nexau.actors.ref import ActorRef
@@ -83,8 +84,6 @@ class _Root(Actor):
 
 class ActorSystem:
     """Made by `open_system`."""
-
-    _new_context = Context
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
@@ -178,19 +177,17 @@ class ActorSystem:
         restart: RestartType = "temporary",
         mailbox: int = MAILBOX,
     ) -> ActorRef:
+        if not isinstance(factory, (ChildSpec, SupervisorSpec)):
+            if restart == "temporary" and mailbox == MAILBOX:
+                return self._start(ActorRef, parent, factory, name, DEFAULT_POLICY)
+            return self._start(ActorRef, parent, factory, name, self._policy(restart, mailbox))
         if isinstance(factory, ChildSpec):
             spec = factory
             policy = self._policy(spec.restart, spec.mailbox, spec.shutdown, spec.significant)
             if isinstance(spec.factory, SupervisorSpec):
                 return self._start_supervisor(parent, spec.factory, name or spec.id, policy)
             return self._start(ActorRef, parent, spec.factory, name or spec.id, policy)
-        if isinstance(factory, SupervisorSpec):
-            return self._supervise(parent, factory, name, restart)
-        if restart == "temporary" and mailbox == MAILBOX:
-            policy = DEFAULT_POLICY
-        else:
-            policy = self._policy(restart, mailbox)
-        return self._start(ActorRef, parent, factory, name, policy)
+        return self._supervise(parent, factory, name, restart)
 
     def _supervise(
         self, parent: ActorRef, spec: SupervisorSpec, name: str | None, restart: RestartType
@@ -252,13 +249,12 @@ class ActorSystem:
         return ref
 
     def _install(self, ref: ActorRef, actor: Actor) -> None:
-        cls = type(actor)
-        kind = self._kinds.get(cls)
+        kind = self._kinds.get(actor.__class__)
         if kind is None:
-            kind = self._kinds[cls] = Kind(cls, Actor, self._scheduler)
+            kind = self._kinds[type(actor)] = Kind(type(actor), Actor, self._scheduler)
         ref._kind = kind
         ref._actor = actor
-        actor.context = Context(ref)
+        actor._actor_ref = ref
         self._population += 1
         if kind.has_started:
             ref._post(START)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from nexau.actors._scheduler import STATES
+from nexau.actors._cell import mail_count
+from nexau.actors._states import STATES
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
@@ -27,8 +28,8 @@ def _lines(ref: "ActorRef", first: str, rest: str) -> Iterator[str]:
 def _line(ref: "ActorRef") -> str:
     extra = ref._extra
     parts = [ref.name, ref._kind.name.lstrip("_"), STATES[ref._state]]
-    if ref._mail:
-        parts.append(f"mail={len(ref._mail)}")
+    if mail := mail_count(ref):
+        parts.append(f"mail={mail}")
     if extra is not None and extra.restarts:
         parts.append(f"restarts={extra.restarts}")
     if extra is not None and extra.tasks:
@@ -45,7 +46,7 @@ def tree_data(ref: "ActorRef") -> dict[str, Any]:
         "class": ref._kind.name,
         "state": STATES[ref._state],
         "restart": ref._policy.restart,
-        "mailbox": len(ref._mail) if ref._mail else 0,
+        "mailbox": mail_count(ref),
         "handled": ref._handled,
         "restarts": extra.restarts if extra is not None else 0,
         "tasks": [task.name for task in extra.tasks] if extra is not None and extra.tasks else [],

@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -30,7 +31,7 @@ class Handles(Actor):
 @asynccontextmanager
 async def ours() -> AsyncIterator[Make]:
     async with open_system("bench") as system:
-        yield lambda handler, size=256: system.spawn(lambda: Handles(handler), mailbox=size)
+        yield lambda handler, size=256: system.spawn(partial(Handles, handler), mailbox=size)
         gc.collect()
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from nexau.actors import _lifecycle, simulate
-from nexau.actors._scheduler import Scheduler, Worker
+from nexau.actors._scheduler import Scheduler
+from nexau.actors._states import RUNNING
 from nexau.actors.ref import ActorRef
 from nexau.actors.simulate import run_seed
 
@@ -56,14 +57,15 @@ def drop_a_wake_up(patch: pytest.MonkeyPatch) -> None:
 
 
 def double_resume(patch: pytest.MonkeyPatch) -> None:
-    original, now = Worker._turn, every(3)
+    """An actor whose handler is suspended goes back on the run queue when it gets mail."""
+    original, now = ActorRef._post, every(3)
 
-    async def turn(self: Worker, cell: ActorRef) -> bool:
-        if cell._mail and now():
-            cell._mail.appendleft(cell._mail[0])
-        return await original(self, cell)
+    def post(self: ActorRef, item: object) -> None:
+        original(self, item)
+        if self._state == RUNNING and now():
+            self._kind.scheduler.add(self)
 
-    patch.setattr(Worker, "_turn", turn)
+    patch.setattr(ActorRef, "_post", post)
 
 
 def forget_a_waiter(patch: pytest.MonkeyPatch) -> None:
