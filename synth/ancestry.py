@@ -50,6 +50,9 @@ class _Probe(Struct):
     agent: Any = None
     seed: int = 0
     metadata: dict[str, Any] = {}
+    lineage: Any = None
+    """Of a record of an export: the rollout it was made from."""
+    extra: Any = None
 
 
 def trace(wanted: str, places: Iterable[Path]) -> Ancestry:
@@ -150,10 +153,10 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 def _records(files: list[Path], texts: set[str] | None = None) -> Iterator[Found]:
     """Every record of the files; given texts, only lines that may hold one of them are decoded.
 
-    A trajectory's own id is the hash of its line, which no line holds: those are always looked at
-    when a rollout is wanted.
+    The id of a trajectory or of a record of an export is the hash of its line, which no line
+    holds: those are all looked at when a rollout or an export is wanted.
     """
-    hashed = texts is None or any(text.startswith("rollout:") for text in texts)
+    hashed = texts is None or any(text.startswith(("rollout:", "export:")) for text in texts)
     needles = [text.encode() for text in texts or ()]
     probe = msgspec.json.Decoder(_Probe)
     whole = msgspec.json.Decoder(Lineage)
@@ -179,6 +182,11 @@ def _of(
     held = carried(seen.metadata)
     if held is not None:
         yield held
+    source = seen.lineage
+    if source is None and isinstance(seen.extra, dict):
+        source = seen.extra.get("lineage")  # ATIF
+    if not seen.type and isinstance(source, str) and source.startswith("rollout:"):
+        yield Lineage(bytes_id("export", line), "export", (source,), {"by": "nexau export"})
     if seen.type == "trajectory":
         yield of_trajectory(line, seen.id, held, agent=seen.agent, seed=seen.seed)
 

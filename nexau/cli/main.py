@@ -19,6 +19,7 @@ class Nexau(LazyGroup):
         "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
+        "export": ("nexau.cli.export", "Trajectories in the formats that trainers read."),
         "lineage": ("nexau.cli.lineage", "From what an artefact was made."),
         "world": ("nexau.cli.world", "Serve, show and check worlds."),
         "bench": ("nexau.cli.bench", "Measure the runtime, one question at a time."),

@@ -1,0 +1,86 @@
+"""What commands that pass over files of trajectories share: a bar, and outputs that are whole."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from nexau.cli.exits import stop
+from nexau.cli.screen import console
+from nexau.synth.data.stream import Advance, size_of
+
+_INTERVAL = 0.2
+
+
+@contextmanager
+def bar(files: list[Path], what: str, *, shown: bool = True) -> Iterator[Advance | None]:
+    """Told of bytes read; a bar on stderr where that is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(), auto_refresh=False) as progress:
+        identity = progress.add_task(what, total=size_of(files))
+        seen, drawn = 0, monotonic()
+
+        def advance(count: int) -> None:
+            nonlocal seen, drawn
+            seen += count
+            now = monotonic()
+            if now - drawn >= _INTERVAL:
+                drawn = now
+                progress.update(identity, completed=seen)
+                progress.refresh()
+
+        yield advance
+        progress.update(identity, completed=seen)
+        progress.refresh()
+
+
+@contextmanager
+def output(file: Path | None) -> Iterator[BinaryIO]:
+    """stdout, or a file that is there only once it is whole."""
+    if file is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        with partial.open("wb") as lines:
+            yield lines
+        partial.replace(file)
+    except OSError as error:
+        stop(f"cannot write {file}: {error.strerror}", 1)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def check_writable(*files: Path | None) -> None:
+    """Ends the command before it begins where an output could not be written."""
+    for file in files:
+        if file is None:
+            continue
+        parent = file.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK) or file.is_dir():
+            stop(f"cannot write {file}: no such directory, or no permission")

@@ -1,0 +1,125 @@
+"""One streaming pass from trajectories to a training format, every record read back.
+
+A record that does not come back as what the format holds, or cannot be written, is quarantined with
+the reason; nothing else is left out in silence.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from nexau.synth.data.conversation import Unfit, canonical, difference
+from nexau.synth.data.convert import Options, ToolTables, pieces
+from nexau.synth.data.formats.base import Format, Head
+from nexau.synth.data.formats.rollouts import RolloutFormat
+from nexau.synth.data.stream import Line
+from nexau.synth.lineage import bytes_id
+from nexau.trajectory import Trajectory
+
+
+class Quarantined(Struct, frozen=True, omit_defaults=True):
+    """A record that was not written, and why."""
+
+    id: str
+    format: str
+    reason: str
+    file: str
+    line: int
+    lineage: str = ""
+
+
+class Totals(Struct):
+    """What became of the trajectories."""
+
+    trajectories: int = 0
+    left: int = 0
+    """Passed over: not final, or of another status than asked for."""
+    records: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+    """The first words of each."""
+
+
+class Exporter:
+    """Writes one format. `read_back` False does not read back, to measure what that costs."""
+
+    def __init__(
+        self,
+        format_: Format | RolloutFormat,
+        options: Options,
+        *,
+        statuses: tuple[str, ...] = (),
+        read_back: bool = True,
+    ) -> None:
+        self.totals = Totals()
+        self._format = format_
+        self._options = options
+        self._statuses = frozenset(statuses)
+        self._read_back = read_back
+        self._tables = ToolTables()
+
+    def run(
+        self, lines: Iterable[Line], refuse: Callable[[Quarantined], object]
+    ) -> Iterator[bytes]:
+        """Records as lines without newlines; what is quarantined goes to `refuse`."""
+        one = self._format
+        for line in lines:
+            trajectory = line.trajectory
+            if not trajectory.final or (self._statuses and trajectory.status not in self._statuses):
+                self.totals.left += 1
+                continue
+            self.totals.trajectories += 1
+            lineage = bytes_id("rollout", line.data)
+            if isinstance(one, RolloutFormat):
+                made = self._whole(one, trajectory, lineage)
+            else:
+                made = self._pieces(one, trajectory, lineage)
+            for identity, record, reason in made:
+                if reason is not None:
+                    self._refused(reason)
+                    refuse(Quarantined(identity, one.name, reason, line.file, line.number, lineage))
+                    continue
+                for each in record.split(b"\n"):
+                    self.totals.records += 1
+                    yield each
+
+    def _refused(self, reason: str) -> None:
+        self.totals.quarantined += 1
+        kind = " ".join(reason.split(": ", 1)[-1].split()[:6])
+        if len(self.totals.reasons) < 1000 or kind in self.totals.reasons:
+            self.totals.reasons[kind] += 1
+
+    def _whole(
+        self, one: RolloutFormat, trajectory: Trajectory, lineage: str
+    ) -> Iterator[tuple[str, bytes, str | None]]:
+        try:
+            record = one.write(trajectory, Head(trajectory.id, lineage, trajectory.reward))
+            reason = one.compare(record, trajectory) if self._read_back else None
+        except Unfit as unfit:
+            record, reason = b"", str(unfit)
+        yield trajectory.id, record, reason
+
+    def _pieces(
+        self, one: Format, trajectory: Trajectory, lineage: str
+    ) -> Iterator[tuple[str, bytes, str | None]]:
+        try:
+            parts = list(pieces(trajectory, self._tables, self._options))
+        except Unfit as unfit:
+            yield trajectory.id, b"", str(unfit)
+            return
+        for part in parts:
+            below = part.path not in ("root", "")
+            identity = f"{trajectory.id}@{part.path}" if below else trajectory.id
+            record, reason = b"", None
+            try:
+                held = one.fit(part.conversation)
+                record = one.write(held, Head(identity, lineage, trajectory.reward))
+                if self._read_back:
+                    back = one.read(record)
+                    if canonical(held.turns) != canonical(back.turns) or held.tools != back.tools:
+                        reason = f"read back: {difference(held, back) or 'the tools differ'}"
+            except Unfit as unfit:
+                reason = str(unfit)
+            yield identity, record, reason

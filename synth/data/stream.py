@@ -1,0 +1,119 @@
+"""Trajectories out of files of JSON lines, one at a time."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from nexau.definition import DefinitionError
+from nexau.paths import missing
+from nexau.problems import display
+from nexau.trajectory import Trajectory
+
+Advance = Callable[[int], object]
+"""Told of bytes read."""
+
+
+class Line(Struct, frozen=True, gc=False):
+    """One trajectory, as it stands in its file."""
+
+    data: bytes
+    """With its newline."""
+    number: int
+    """From 1."""
+    trajectory: Trajectory
+    file: str
+
+
+class _Tag(Struct, gc=False):
+    type: str = ""
+
+
+def size_of(files: list[Path]) -> int | None:
+    """Bytes in all; None where a stream is among them."""
+    total = 0
+    for file in files:
+        if str(file) == "-" or not file.is_file():
+            return None
+        total += file.stat().st_size
+    return total
+
+
+def check_files(files: list[Path]) -> None:
+    """Raises `DefinitionError` for one that is not there, before anything is written."""
+    for file in files:
+        if str(file) != "-" and not file.exists():
+            raise DefinitionError(missing(file))
+
+
+def expand(places: list[Path]) -> list[Path]:
+    """Folders become the files of JSON lines in them. Raises `DefinitionError`."""
+    check_files(places)
+    files: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            inside = sorted(p for p in place.rglob("*") if p.suffix in (".jsonl", ".ndjson"))
+            if not inside:
+                raise DefinitionError(f"{display(place)}: holds no file of JSON lines")
+            files += inside
+        else:
+            files.append(place)
+    return files
+
+
+def trajectories(
+    files: list[Path], advance: Advance | None = None, *, strict: bool = True
+) -> Iterator[Line]:
+    """The trajectory lines of files, or of stdin (`-`), in order; other kinds are passed over.
+
+    Raises `DefinitionError`, with file and line, for a line that is no JSON, or no trajectory,
+    and at the end where there was none. Not strict: lines of other programs are passed over too.
+    """
+    whole = msgspec.json.Decoder(Trajectory)
+    tags = msgspec.json.Decoder(_Tag)
+    found = False
+    for file in files:
+        name = "stdin" if str(file) == "-" else display(file)
+        for number, data in enumerate(_lines(file, advance), 1):
+            try:
+                trajectory = whole.decode(data)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                if _passed_over(data, tags, strict=strict):
+                    continue
+                raise DefinitionError(f"{name}:{number}:1: not a trajectory: {error}") from None
+            found = True
+            yield Line(data, number, trajectory, name)
+    if strict and not found:
+        raise DefinitionError(f"{', '.join(map(display, files))}: holds no trajectory")
+
+
+def _passed_over(data: bytes, tags: msgspec.json.Decoder[_Tag], *, strict: bool) -> bool:
+    """Whether a line is one of another kind: a step, an event, a blank one."""
+    if not data.strip():
+        return True
+    try:
+        return tags.decode(data).type != "trajectory"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return not strict
+
+
+def _lines(file: Path, advance: Advance | None) -> Iterator[bytes]:
+    with ExitStack() as stack:
+        source: BinaryIO
+        if str(file) == "-":
+            source = sys.stdin.buffer
+        else:
+            try:
+                source = stack.enter_context(file.open("rb"))
+            except OSError as error:
+                raise DefinitionError(
+                    f"{display(file)}: cannot be read: {error.strerror}"
+                ) from None
+        for data in source:
+            if advance is not None:
+                advance(len(data))
+            yield data
