@@ -22,7 +22,7 @@ _SYSTEM, _USER, _ASSISTANT, _OBSERVATION = (
     "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>",
 )  # fmt: skip
 _MARK = re.compile(r"<\|(?:user|assistant|observation)\|>")
-_CALL = re.compile(r"<tool_call>(.*?)\n(.*?)</tool_call>", re.DOTALL)
+_BLOCK = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _PAIR = re.compile(r"<arg_key>(.*?)</arg_key>(?:\\n|\s)*<arg_value>(.*?)</arg_value>", re.DOTALL)
 _END = (
     "\n</tools>\n\nFor each function call, output the function name and arguments within the "
@@ -104,10 +104,12 @@ class GLM45(Chat):
         reasoning, closed, rest = inner.partition("</think>")
         if not closed:
             raise Unfit("<think> is not closed")
-        place = rest.find("\n<tool_call>")
-        text = rest if place < 0 else rest[:place]
+        place = rest.find("<tool_call>")
+        if place < 0:
+            return Said(rest.removeprefix("\n"), [], reasoning or None)
+        text = rest[:place].removesuffix("\n")
         schemas = properties(tools)
-        calls = [] if place < 0 else [_read(n, t, schemas) for n, t in _CALL.findall(rest, place)]
+        calls = [_read(block, schemas) for block in _BLOCK.findall(rest, place)]
         return Said(text.removeprefix("\n"), calls, reasoning or None)
 
     def read_results(self, body: str, calls: tuple[Call, ...]) -> list[str]:
@@ -124,7 +126,8 @@ def _written(call: Call) -> str:
     return f"\n<tool_call>{call.name}\n{pairs}</tool_call>"
 
 
-def _read(name: str, text: str, schemas: Any) -> tuple[str, dict[str, Any]]:
+def _read(block: str, schemas: Any) -> tuple[str, dict[str, Any]]:
+    name, _, text = block.partition("\n")
     known = schemas.get(name, {})
     arguments: dict[str, Any] = {}
     for key, value in _PAIR.findall(text):

@@ -165,7 +165,10 @@ class Pythonic(_Llama):
             return Said(body, [])
         if not all(isinstance(each, ast.Call) for each in tree.elts):
             return Said(body, [])
-        return Said(body[: place - 1] if place else "", [_read(each) for each in tree.elts])
+        content = body[: place - 1] if place else ""
+        if "[" in content:
+            raise Unfit("a [ before the calls, where readers look for them")
+        return Said(content, [_read(each) for each in tree.elts])
 
 
 def _written(call: Call) -> str:

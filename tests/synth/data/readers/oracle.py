@@ -144,11 +144,14 @@ def typed(kind: str, value: Any) -> Any:
     if kind == "openai":
         from openai.types.chat import ChatCompletionMessageParam  # noqa: PLC0415
 
-        return whole(TypeAdapter(list[ChatCompletionMessageParam]).validate_python(value))
+        openai: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
+        return whole(openai.validate_python(value))
     if kind == "anthropic":
         from anthropic.types import MessageParam  # noqa: PLC0415
 
-        return whole(TypeAdapter(list[MessageParam]).validate_python(value))
+        # In a name: iterables are validated as they are gone through, by an adapter that must live.
+        anthropic: TypeAdapter[Any] = TypeAdapter(list[MessageParam])
+        return whole(anthropic.validate_python(value))
     from harbor.models.trajectories import Trajectory  # noqa: PLC0415
 
     return Trajectory.model_validate(value).to_json_dict()
