@@ -12,12 +12,12 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
 from nexau.cli.passes import bar, check_writable, output
-from nexau.cli.program import tune_gc
 from nexau.cli.rows import show
 from nexau.synth.data.convert import Loss, Options
 from nexau.synth.data.export import Exporter, Quarantined
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS, format_of
 from nexau.synth.data.stream import expand, trajectories
+from nexau.tuning import tune_gc
 
 EPILOG = """
 **Examples**
