@@ -37,7 +37,9 @@ def unit(counts: Mapping[str, float]) -> dict[str, float]:
 
 def vector(text: str, features: Features = grams) -> dict[str, float]:
     """By frequency alone, for texts without a corpus; dampened as 1 + ln(count)."""
-    return unit({term: 1 + math.log(count) for term, count in Counter(features(text)).items()})
+    log = math.log
+    return unit({term: 1 + log(count) if count > 1 else 1.0
+                 for term, count in Counter(features(text)).items()})  # fmt: skip
 
 
 def similarity(one: str, other: str, features: Features = grams) -> float:
