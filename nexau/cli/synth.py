@@ -10,6 +10,7 @@ from nexau.cli.lazy import LazyGroup
 
 class Synth(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
         "catalog": ("nexau.cli.catalog", "Store the tools of real MCP servers in one file."),
     }
 

@@ -9,8 +9,7 @@ from nexau.prompts import compile_prompt
 from nexau.synth.agents.hierarchy import WORKERS, Hierarchy, Node
 from nexau.synth.agents.toolgraph import ToolGraph
 from nexau.synth.agents.topologies import MAX_AGENTS, MAX_DEPTH
-from nexau.synth.agents.writing import CONFUSED, described, tool_names
-from nexau.synth.similarity import cosine
+from nexau.synth.agents.writing import CONFUSED, alike, tool_names
 
 MAX_PROMPT = 20_000
 """Characters."""
@@ -33,6 +32,15 @@ def _faults(hierarchy: Hierarchy, graph: ToolGraph) -> Iterator[str]:
         nodes.append(node)
     if len(nodes) > MAX_AGENTS or root.depth() > MAX_DEPTH:
         yield f"{len(nodes)} agents on {root.depth()} levels; at most {MAX_AGENTS} on {MAX_DEPTH}"
+    unknown = [
+        f"{node.name}: no tool {place} in the catalog"
+        for node in nodes
+        for place in (*node.tools, *node.distractors)
+        if not 0 <= place < len(graph)
+    ]
+    if unknown:
+        yield from unknown
+        return
     yield from _tool_faults(hierarchy, nodes, graph)
     names = tool_names(hierarchy, graph)
     taken: set[str] = set()
@@ -54,13 +62,9 @@ def _reached(root: Node) -> Iterator[Node]:
 
 
 def _tool_faults(hierarchy: Hierarchy, nodes: list[Node], graph: ToolGraph) -> Iterator[str]:
-    count = len(graph)
     held: set[int] = set()
     for node in nodes:
         for place in (*node.tools, *node.distractors):
-            if not 0 <= place < count:
-                yield f"{node.name}: no tool {place} in the catalog"
-                return
             if graph.facts[place].tool.server not in hierarchy.servers:
                 yield f"{node.name}: its server {graph.facts[place].tool.server} is not started"
         held.update(node.tools)
@@ -97,11 +101,9 @@ def _agent_faults(node: Node, graph: ToolGraph, names: set[str]) -> Iterator[str
 def _sibling_faults(node: Node) -> Iterator[str]:
     if len(node.children) < 2:
         return
-    vectors = [described(child.description) for child in node.children]
     for place, child in enumerate(node.children):
-        for other in range(place):
-            alike = cosine(vectors[place], vectors[other])
-            if alike > CONFUSED:
-                sibling = node.children[other]
+        for sibling in node.children[:place]:
+            near = alike(sibling.description, child.description)
+            if near > CONFUSED:
                 yield (f"{child.name} and {sibling.name} are described alike"
-                       f" ({alike:.2f}; at most {CONFUSED})")  # fmt: skip
+                       f" ({near:.2f}; at most {CONFUSED})")  # fmt: skip

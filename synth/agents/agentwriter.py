@@ -33,7 +33,7 @@ def agent_yaml(
     """The agent file. `servers` are to be written for the folder of the file, `model` is what
     stands under `model:`, as text or a mapping."""
     lines = [f"# {line}" for line in comment.splitlines()]
-    lines += _agent(hierarchy.root, graph, hierarchy.prefixed, "", model)
+    _agent(lines, hierarchy.root, graph, hierarchy.prefixed, "", model)
     lines.append("mcp_servers:")
     for name in hierarchy.servers:
         lines.append(f"  {scalar(name)}:")
@@ -43,25 +43,30 @@ def agent_yaml(
 
 
 def _agent(
-    node: Node, graph: ToolGraph, prefixed: list[str], indent: str, model: Any = None
-) -> Iterator[str]:
-    yield f"{indent}name: {scalar(node.name)}"
-    yield f"{indent}description: {scalar(node.description)}"
+    lines: list[str],
+    node: Node,
+    graph: ToolGraph,
+    prefixed: list[str],
+    indent: str,
+    model: Any = None,
+) -> None:
+    # In a list of agents the first key stands behind its dash.
+    first = f"{indent[:-4]}  - " if indent else ""
+    lines.append(f"{first}name: {scalar(node.name)}")
+    lines.append(f"{indent}description: {scalar(node.description)}")
     if model is not None:
-        yield f"{indent}model: {scalar(model) if isinstance(model, str) else flow(model)}"
-    yield from _block(f"{indent}system_prompt:", node.prompt, indent)
+        text = scalar(model) if isinstance(model, str) else flow(model)
+        lines.append(f"{indent}model: {text}")
+    _block(lines, f"{indent}system_prompt:", node.prompt, indent)
     entries = mcp_entries(node, graph, prefixed)
     if entries:
-        yield f"{indent}tools:"
-        for entry in entries:
-            yield f"{indent}  - {flow(entry)}"
+        lines.append(f"{indent}tools:")
+        lines += [f"{indent}  - {flow(entry)}" for entry in entries]
     if node.children:
-        yield f"{indent}agents:"
+        lines.append(f"{indent}agents:")
         for child in node.children:
-            lines = _agent(child, graph, prefixed, f"{indent}    ")
-            yield f"{indent}  - {next(lines).lstrip()}"
-            yield from lines
-    yield f"{indent}limits: {flow(msgspec.to_builtins(node.limits))}"
+            _agent(lines, child, graph, prefixed, f"{indent}    ")
+    lines.append(f"{indent}limits: {flow(msgspec.to_builtins(node.limits))}")
 
 
 def mcp_entries(node: Node, graph: ToolGraph, prefixed: list[str]) -> list[dict[str, Any]]:
@@ -84,13 +89,12 @@ def exact(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _block(key: str, text: str, indent: str) -> Iterator[str]:
+def _block(lines: list[str], key: str, text: str, indent: str) -> None:
     if not _BLOCK.fullmatch(text) or text.endswith("\n\n") or "\t" in text:
-        yield f"{key} {json.dumps(text)}"
+        lines.append(f"{key} {json.dumps(text)}")
         return
-    yield f"{key} |"
-    for line in text.splitlines():
-        yield f"{indent}  {line}" if line else ""
+    lines.append(f"{key} |")
+    lines += [f"{indent}  {line}" if line else "" for line in text.splitlines()]
 
 
 def _mapping(value: dict[str, Any]) -> Iterator[str]:

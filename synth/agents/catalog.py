@@ -20,7 +20,7 @@ from nexau.formfile import open_form
 from nexau.forms import fields
 from nexau.nearest import hint
 from nexau.paths import is_file
-from nexau.problems import AgentFileError, Problem, clip, display
+from nexau.problems import AgentFileError, Problem, clip, display, show
 from nexau.yamlnodes import MAX_BYTES
 
 SCHEMA = "nexau-catalog/1"
@@ -87,8 +87,10 @@ def read_catalog(path: Path) -> Catalog:
 
     YAML is read up to 1,000,000 bytes; JSON is meant for more.
     """
-    if path.suffix == ".json" and is_file(path) and path.stat().st_size > MAX_BYTES:
-        return _read_large(path)
+    if path.suffix == ".json" and is_file(path):
+        found = _read_json(path)
+        if found is not None:
+            return found
     file = open_form(path)
     catalog = file.struct(Catalog)
     assert isinstance(catalog, Catalog)
@@ -99,19 +101,24 @@ def read_catalog(path: Path) -> Catalog:
     return catalog
 
 
-def _read_large(path: Path) -> Catalog:
-    where = display(path)
-    if path.stat().st_size > MAX_JSON_BYTES:
+def _read_json(path: Path) -> Catalog | None:
+    """None for a faulty file that is small enough to be told line by line what is wrong with it."""
+    where, size = display(path), path.stat().st_size
+    if size > MAX_JSON_BYTES:
         message = f"more than {MAX_JSON_BYTES:,} bytes"
         raise AgentFileError([Problem(where, 0, 0, "", message)])
     try:
         catalog = _from_json(path.read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        if size <= MAX_BYTES:
+            return None
         raise AgentFileError([Problem(where, 0, 0, "", f"no catalog: {error}")]) from None
     found = [
-        Problem(where, 0, 0, ".".join(map(str, trail)), message)
+        Problem(where, 0, 0, show(trail), message)
         for trail, message in faults(catalog, path.parent)
     ]
+    if found and size <= MAX_BYTES:
+        return None
     if found:
         raise AgentFileError(found)
     return catalog

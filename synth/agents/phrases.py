@@ -30,11 +30,9 @@ STANCES = (
      "back it with what your tools show.")),
     ("argues for caution", ("You distrust quick answers. Look for what could go wrong, ask for "
      "evidence before anything is changed.")),
-    ("argues from the rules", ("You care for what is allowed. Test every proposal against the rules "
-        ""
+    ("argues from the rules", ("You care for what is allowed. Test proposals against the rules "
      "and limits that your tools reveal.")),
-    ("argues for the person concerned", ("You speak for whoever is affected. Weigh each proposal by "
-        ""
+    ("argues for the person concerned", ("You speak for whoever is affected. Weigh proposals by "
      "what it means for them.")),
     ("argues from the figures", ("You believe in numbers. Collect amounts, counts, dates, and "
      "let them decide.")),

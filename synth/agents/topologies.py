@@ -22,8 +22,8 @@ agents it took."""
 
 def grow_shape(chance: random.Random, complexity: float | None, most: int) -> Node:
     """A tree of at most `most` agents. `complexity` is 0 (one agent, or few) to 1 (about thirty,
-    five levels deep); None draws it anew each time, evenly."""
-    wanted = chance.random() if complexity is None else complexity
+    five levels deep); None draws it anew each time."""
+    wanted = chance.uniform(0.1, 1.0) if complexity is None else complexity
     share = chance.betavariate(CONCENTRATION * wanted + 0.3, CONCENTRATION * (1 - wanted) + 0.3)
     size = max(1, min(most, 1 + round((MAX_AGENTS - 1) * share)))
     depth = 1 + min(MAX_DEPTH - 1, int(MAX_DEPTH * (0.5 * share + 0.5 * chance.random())))

@@ -30,6 +30,12 @@ def described(text: str) -> Mapping[str, float]:
     return vector(text)
 
 
+@lru_cache(maxsize=16384)
+def alike(one: str, other: str) -> float:
+    """How easily two siblings are taken for each other, by their descriptions, 0 to 1."""
+    return cosine(described(one), described(other))
+
+
 class Context(Struct):
     """What the texts of one hierarchy go by."""
 
@@ -141,13 +147,13 @@ def _article(subject: Sequence[str]) -> str:
 
 def _describe(context: Context, node: Node, parent: Node | None, place: int) -> None:
     """As different from its siblings as the grammar allows."""
-    older = [described(it.description) for it in parent.children[:place]] if parent else []
+    older = [sibling.description for sibling in parent.children[:place]] if parent else []
     best, least = "", 2.0
     for attempt in range(TRIES):
         text = _description(context, node, place, longer=attempt > 2)
-        alike = max((cosine(described(text), other) for other in older), default=0.0)
-        if alike < least:
-            best, least = text, alike
+        most = max((alike(other, text) for other in older), default=0.0)
+        if most < least:
+            best, least = text, most
         if least < CONFUSED - 0.05:
             break
     node.description = best

@@ -32,7 +32,7 @@ from nexau.synth.agents.collect import (
     named,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COUNTER = ROOT / "tests" / "runtime" / "servers" / "counter.py"
 
 GOOD = """
