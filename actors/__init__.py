@@ -1,5 +1,6 @@
 """An actor kernel: supervised actors on asyncio and trio. docs/semantics.md states its contract."""
 
+from nexau.actors._family import Background
 from nexau.actors.actor import Actor, Context
 from nexau.actors.errors import (
     ActorError,
@@ -28,6 +29,7 @@ __all__ = [
     "ActorStopped",
     "ActorSystem",
     "AskTimeout",
+    "Background",
     "Backoff",
     "ChildSpec",
     "Context",

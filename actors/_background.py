@@ -17,7 +17,7 @@ def start_task(
     function: Callable[..., Awaitable[Any]],
     args: tuple[Any, ...],
     name: str | None,
-) -> None:
+) -> Background:
     extra = extra_of(cell)
     task = Background(
         str(name or getattr(function, "__name__", "task")), cell._system._backend.future()
@@ -26,6 +26,7 @@ def start_task(
         extra.tasks = {}
     extra.tasks[task] = None
     cell._system._backend.spawn(run_task, cell, task, function, args)
+    return task
 
 
 async def run_task(

@@ -73,3 +73,7 @@ class Background:
         self.name = name
         self.done = done
         self.scope = anyio.CancelScope()
+
+    def cancel(self) -> None:
+        """End it, and nothing else of its actor."""
+        self.scope.cancel()

@@ -20,6 +20,7 @@ from nexau.actors.specs import (
 )
 
 if TYPE_CHECKING:
+    from nexau.actors._family import Background
     from nexau.actors.pool import PoolRef
     from nexau.actors.ref import ActorRef
     from nexau.actors.supervisor import SupervisorRef
@@ -88,12 +89,13 @@ class Context(Struct, eq=False):
 
     def start_soon(
         self, function: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None
-    ) -> None:
+    ) -> "Background":
         """Run a background task: cancelled and awaited when this instance ends; its exception is
-        a crash of the actor. Raises `ActorStopped` once the actor stops."""
+        a crash of the actor. What it returns can cancel it. Raises `ActorStopped` once the actor
+        stops."""
         if self._ref._state >= STOPPING:
             raise ActorStopped(self._ref.path)
-        start_task(self._ref, function, args, name)
+        return start_task(self._ref, function, args, name)
 
     def monitor(self, ref: "ActorRef") -> None:
         """Have one `Down` put into the mailbox when `ref` ends for good, at once if it has."""

@@ -5,6 +5,7 @@ tools and share of the limits.
 """
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded
-from nexau.budget import Budget, LimitReached, Reservation
+from nexau.budget import NO_RESERVATION, Budget, LimitReached
 from nexau.definition import DefinitionError
 from nexau.models.base import (
     AssistantMessage,
@@ -31,7 +32,15 @@ from nexau.nearest import hint
 from nexau.prepare import Prepared
 from nexau.scope import Past, Scope
 from nexau.trajectory import CallResult, RolloutError, Status
-from nexau.transports.protocol import Call, ErrorClass, Result, Text, Timing, Usage, failure
+from nexau.transports.protocol import (
+    NO_USAGE,
+    Call,
+    ErrorClass,
+    Result,
+    Text,
+    Timing,
+    failure,
+)
 from nexau.users import Recalled, Reply, reply_of
 
 
@@ -58,7 +67,7 @@ class AgentActor(Actor):
         self.scope = scope
         self.budget = budget
         self.path = path
-        self.usage = Usage()
+        self.usage = NO_USAGE
         self.timing = Timing()
         self._messages: list[Message] = []
         self._turns = 0
@@ -66,8 +75,12 @@ class AgentActor(Actor):
         self._born: dict[str, int] = {}
 
     async def receive(self, message: Call) -> Result:
+        budget = self.budget
+        timed = budget.limits.seconds is not None and budget.deadline_owner is budget
         try:
-            outcome = self._ended_before() or await self._within_time(message)
+            outcome = self._ended_before() or await (
+                self._within_time(message) if timed else self._converse(message)
+            )
         except anyio.get_cancelled_exc_class():
             self._seal(Outcome("cancelled", self._said or None))
             raise
@@ -89,15 +102,13 @@ class AgentActor(Actor):
         return Outcome(known.status, known.answer, limit, known.error)
 
     async def _within_time(self, call: Call) -> Outcome:
-        budget = self.budget
-        if budget.limits.seconds is None or budget.deadline_owner is not budget:
-            return await self._converse(call)
-        deadline = budget.deadline
+        deadline, seconds = self.budget.deadline, self.budget.limits.seconds
         assert deadline is not None
+        assert seconds is not None
         with anyio.CancelScope(deadline=deadline) as clock:
             return await self._converse(call)
         assert clock.cancelled_caught
-        return self._limited(LimitReached("seconds", self.path, budget.limits.seconds))
+        return self._limited(LimitReached("seconds", self.path, seconds))
 
     async def _converse(self, call: Call) -> Outcome:
         problem = self._open(call)
@@ -164,7 +175,7 @@ class AgentActor(Actor):
     async def _think(self) -> Turn | Outcome:
         """One model turn, recorded and paid for."""
         budget, prepared, recorder = self.budget, self.prepared, self.scope.recorder
-        held = Reservation(0, 0.0, None)
+        held = NO_RESERVATION
         if budget.metered:
             size = sum(map(_size, self._messages))
             answer = await budget.reserve(size, prepared.max_tokens, prepared.price)
@@ -184,7 +195,7 @@ class AgentActor(Actor):
             budget.deadline,
             self._hear if recorder.wants_events else None,
         )
-        spent = Usage()
+        spent = NO_USAGE
         started = recorder.clock()
         try:
             turn: Turn | ModelError = await prepared.model.ask(request)
@@ -193,12 +204,14 @@ class AgentActor(Actor):
             spent = turn.usage
         finally:
             budget.settle(held, spent)
-        if turn.calls:
+        calls = turn.calls
+        if len(calls) > 1 or (calls and not calls[0].id):
             turn = _with_distinct_ids(turn)
         recorder.model_turn(self.path, self._turns, turn, recorder.clock() - started)
         self._turns += 1
         self._said = turn.content or self._said
-        self.usage += spent
+        if spent is not NO_USAGE:
+            self.usage += spent
         return turn
 
     async def _answered(self, turn: Turn) -> Outcome | None:
@@ -233,22 +246,23 @@ class AgentActor(Actor):
         self.scope.recorder.delta(self.path, self._turns, text, reasoning, attempt)
         await self.scope.flush()
 
-    async def _act(self, turn: Turn) -> None:
-        """All calls of a turn, at most `parallel_calls` at once; results in the order of calls."""
+    def _act(self, turn: Turn) -> Awaitable[None]:
+        """All calls of a turn, their results in the order of calls."""
         calls = turn.calls
-        if self.scope.journal is not None:
-            await self.scope.journal.settle()
         self._messages.append(AssistantMessage(turn.content, calls, turn.reasoning))
-        if len(calls) == 1:
-            self._messages.append(await self._observe(calls[0], self._number(calls[0])))
-            return
+        if len(calls) > 1:
+            return self._act_at_once(calls)
+        return self._observe(calls[0], self._number(calls[0]), self._messages.append)
+
+    async def _act_at_once(self, calls: tuple[ToolCall, ...]) -> None:
+        """At most `parallel_calls` at once."""
         todo = deque((i, call, self._number(call)) for i, call in enumerate(calls))
         seen: dict[int, ToolMessage] = {}
 
         async def work() -> None:
             while todo:
                 index, call, number = todo.popleft()
-                seen[index] = await self._observe(call, number)
+                await self._observe(call, number, partial(seen.__setitem__, index))
 
         bound = self.prepared.parallel_calls or len(calls)
         async with anyio.create_task_group() as group:
@@ -264,18 +278,24 @@ class AgentActor(Actor):
         self._born[call.name] = number
         return number
 
-    async def _observe(self, call: ToolCall, number: int) -> ToolMessage:
+    async def _observe(
+        self, call: ToolCall, number: int, take: Callable[[ToolMessage], None]
+    ) -> None:
         """One call and what came of it: always an observation, never an exception."""
         recorder = self.scope.recorder
+        if self.scope.journal is not None:
+            await self.scope.journal.settle()
         child = f"{self.path}/{call.name}#{number}" if number else None
         if self.scope.past is not None:
             known = self._recall(self.scope.past, call, child)
             if known is not None:
-                return known
+                take(known)
+                return
         started = recorder.called(self.path, call)
         if recorder.pending:
             await self.scope.flush()
-        result = await self._send(call, child)
+        sent = self._send(call, child)
+        result = sent if isinstance(sent, Result) else await sent
         ended = recorder.clock()
         seen = CallResult(
             call.id,
@@ -290,9 +310,9 @@ class AgentActor(Actor):
         recorder.returned(self.path, seen, ended)
         if recorder.pending:
             await self.scope.flush()
-        if child is not None:
+        if child is not None and result.usage is not NO_USAGE:
             self.usage += result.usage
-        return ToolMessage(call.id, result.content, result.is_error, result.structured)
+        take(ToolMessage(call.id, result.content, result.is_error, result.structured))
 
     def _recall(self, past: Past, call: ToolCall, child: str | None) -> ToolMessage | None:
         """The result, where it is on record from before the process died."""
@@ -303,7 +323,7 @@ class AgentActor(Actor):
             self.usage += past.usage(child)
         return ToolMessage(call.id, result.content, result.is_error, result.structured)
 
-    async def _send(self, call: ToolCall, child: str | None) -> Result:
+    def _send(self, call: ToolCall, child: str | None) -> Result | Awaitable[Result]:
         prepared = self.prepared
         arguments = call.arguments
         if arguments is None:
@@ -316,16 +336,13 @@ class AgentActor(Actor):
                 return failure(call.id, "invalid_arguments", problem)
         message = Call(call.id, call.name, arguments, None, self.budget.deadline, self.path)
         if child is not None:
-            return await self._delegate(message, child)
+            return self._delegate(message, child)
         tool = prepared.tools.get(call.name)
         if tool is None:
             return failure(call.id, "unknown_tool", self._unknown(call.name))
-        return await guarded(
-            tool.send(self.scope, message),
-            lambda error: failure(call.id, "crashed", describe(error)),
-        )
+        return guarded(tool.send(self.scope, message), partial(tool.failed, message))
 
-    async def _delegate(self, call: Call, path: str) -> Result:
+    def _delegate(self, call: Call, path: str) -> Result | Awaitable[Result]:
         past = self.scope.past
         hit = self.budget.may_descend()
         if hit is not None:
@@ -339,13 +356,13 @@ class AgentActor(Actor):
         ref = self.context.spawn(
             partial(AgentActor, prepared, self.scope, budget, path), name=path.rpartition("/")[2]
         )
-        return await guarded(ref.ask(call), lambda error: self._crash(call, path, error))
+        return guarded(ref.ask(call), partial(self._crash, call, path))
 
     def _crash(self, call: Call, path: str, error: Exception) -> Result:
         """A child that raised: a fault of code, told to the model and kept in the record."""
         text = describe(error)
         fault = RolloutError("crashed", text)
-        self.scope.recorder.finished(path, "failed", None, None, fault, Usage())
+        self.scope.recorder.finished(path, "failed", None, None, fault, NO_USAGE)
         return failure(call.id, "crashed", text)
 
     def _unknown(self, name: str) -> str:

@@ -6,9 +6,10 @@ turns into data: an observation for the model, or a failed trajectory. Cancellat
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 MAX_TEXT = 2_000
 """Characters of an error that reach a model or a trajectory."""
@@ -20,6 +21,23 @@ async def guarded(work: Awaitable[T], attribute: Callable[[Exception], T]) -> T:
         return await work
     except Exception as error:  # noqa: BLE001 - this is the boundary
         return attribute(error)
+
+
+async def guarded_call(
+    function: Callable[..., Awaitable[Any]],
+    arguments: dict[str, Any],
+    finish: Callable[[S, Any], T],
+    attribute: Callable[[S, Exception], T],
+    subject: S,
+) -> T:
+    """`guarded`, of a call and of what is made of its value: one frame where three would stand.
+
+    `finish` and `attribute` get the `subject` and the value, or the exception.
+    """
+    try:
+        return finish(subject, await function(**arguments))
+    except Exception as error:  # noqa: BLE001 - this is the boundary
+        return attribute(subject, error)
 
 
 def describe(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import anyio
 from msgspec import Struct
 
 from nexau.definition import Price
-from nexau.transports.protocol import Limits, Usage
+from nexau.transports.protocol import NO_USAGE, Limits, Usage
 
 BYTES_PER_TOKEN = 3
 """A low guess, so that an estimate of the prompt errs to the safe side (English is about 4)."""
@@ -142,6 +142,8 @@ class Budget:
 
     def settle(self, held: Reservation, usage: Usage) -> None:
         """Turns a reservation into what was really spent, here and above."""
+        if usage is NO_USAGE and not self.metered:
+            return
         node: Budget | None = self
         spent = usage.input_tokens + usage.output_tokens
         while node is not None:

@@ -77,12 +77,10 @@ class Fold:
         if kind is ModelTurn:
             return self._turn(event)  # type: ignore[arg-type]
         if kind is Called:
-            agent = self._agents[event.agent]
-            if agent.called_at is None:
-                agent.called_at = event.at
+            self.called(event.agent, event.at)
             return None
         if kind is Returned:
-            return self._returned(event)  # type: ignore[arg-type]
+            return self.returned(event.agent, event.result, event.at)  # type: ignore[union-attr]
         if kind is Started:
             self._agents[event.agent] = _Agent(event.prompt, event.at)  # type: ignore[union-attr]
             return None
@@ -101,16 +99,23 @@ class Fold:
             return None
         return self._complete(event.agent, agent, event.at)
 
-    def _returned(self, event: Returned) -> Step | None:
-        agent = self._agents[event.agent]
+    def called(self, path: str, at: float) -> None:
+        """As `add` of a `Called`, which need not be made where nobody listens."""
+        agent = self._agents[path]
+        if agent.called_at is None:
+            agent.called_at = at
+
+    def returned(self, path: str, result: CallResult, at: float) -> Step | None:
+        """As `add` of a `Returned`."""
+        agent = self._agents[path]
         turn = agent.turn
         if turn is None:
             return None
-        agent.results[event.result.call_id] = event.result
-        agent.returned_at = event.at
+        agent.results[result.call_id] = result
+        agent.returned_at = at
         if len(agent.results) < len(turn.calls):
             return None
-        return self._complete(event.agent, agent, event.at)
+        return self._complete(path, agent, at)
 
     def _heard(self, event: UserSaid) -> None:
         if event.text:

@@ -8,6 +8,7 @@ import msgspec
 
 from nexau.actors import ActorStopped, Killed, PoolRef
 from nexau.arguments import validator
+from nexau.boundary import describe
 from nexau.definition import (
     Agent,
     DefinitionError,
@@ -48,6 +49,10 @@ class Route(Protocol):
 
     def send(self, scope: Scope, call: Call) -> Awaitable[Result]: ...
 
+    def failed(self, call: Call, error: Exception) -> Result:
+        """What the caller is told of an exception that came in place of an answer."""
+        ...
+
 
 class PythonRoute:
     __slots__ = ("pool", "timeout")
@@ -56,15 +61,14 @@ class PythonRoute:
         self.pool = pool
         self.timeout = timeout
 
-    async def send(self, scope: Scope, call: Call) -> Result:
-        try:
-            result: Result = await self.pool.ask(call)
-        except ActorStopped as error:
-            if not isinstance(error.reason, Killed):
-                raise
+    def send(self, scope: Scope, call: Call) -> Awaitable[Result]:
+        return self.pool.ask(call)
+
+    def failed(self, call: Call, error: Exception) -> Result:
+        if isinstance(error, ActorStopped) and isinstance(error.reason, Killed):
             text = f"{call.name} did not answer within {self.timeout:g} s"
             return failure(call.id, "timeout", text)
-        return result
+        return failure(call.id, "crashed", describe(error))
 
 
 class McpRoute:
@@ -83,6 +87,9 @@ class McpRoute:
         if scope.recorder.wants_events:
             return heard(scope, session, call)
         return session.ask(call, scope.seed)
+
+    def failed(self, call: Call, error: Exception) -> Result:
+        return failure(call.id, "crashed", describe(error))
 
 
 class Prepared:

@@ -42,6 +42,7 @@ class Recorder:
     __slots__ = (
         "_fold",
         "_seq",
+        "_whole",
         "clock",
         "ended",
         "pending",
@@ -70,6 +71,8 @@ class Recorder:
         """What the simulated user has said so far."""
         self._fold = Fold(rollout)
         self._seq = 0
+        self._whole = wants_events or type(self) is not Recorder
+        """Whether somebody sees the events themselves, and not just what is folded from them."""
 
     @property
     def steps(self) -> list[Step]:
@@ -108,11 +111,21 @@ class Recorder:
     def called(self, agent: str, call: ToolCall) -> float:
         """Returns the time it was sent, on the recorder's clock."""
         at = self.clock()
-        self._emit(Called(self.rollout, self._seq, at, agent, call))
+        if self._whole:
+            self._emit(Called(self.rollout, self._seq, at, agent, call))
+        else:
+            self._seq += 1
+            self._fold.called(agent, at)
         return at
 
     def returned(self, agent: str, result: CallResult, at: float) -> None:
-        self._emit(Returned(self.rollout, self._seq, at, agent, result))
+        if self._whole:
+            self._emit(Returned(self.rollout, self._seq, at, agent, result))
+            return
+        self._seq += 1
+        step = self._fold.returned(agent, result, at)
+        if step is not None and self.wants_steps:
+            self.pending.append(step)
 
     def user_said(self, agent: str, text: str | None, content: bool | None) -> None:
         self._emit(UserSaid(self.rollout, self._seq, self.clock(), agent, text or "", content))

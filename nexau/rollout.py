@@ -1,13 +1,14 @@
 """One rollout at a time: a slot takes a task, runs its agent, and seals the trajectory."""
 
 import time
+from functools import partial
 from hashlib import blake2b
 from typing import Protocol
 
 import anyio
 from msgspec import Struct
 
-from nexau.actors import Actor, ActorRef
+from nexau.actors import Actor, ActorRef, Background
 from nexau.agent import AgentActor
 from nexau.assignments import Assignment
 from nexau.boundary import describe, guarded
@@ -35,7 +36,7 @@ from nexau.trajectory import (
     Step,
     Trajectory,
 )
-from nexau.transports.protocol import Call, Timing, Usage
+from nexau.transports.protocol import NO_USAGE, Call, Timing
 from nexau.users import user_of
 
 SETTLE_SECONDS = 40.0
@@ -51,6 +52,39 @@ class Judged(Struct, frozen=True):
     """Why there is no score, where there should be one."""
 
 
+class _Attempt:
+    """One that is under way, or was cut off."""
+
+    __slots__ = (
+        "assignment",
+        "began",
+        "began_at",
+        "notes",
+        "number",
+        "outcome",
+        "past",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        number: int,
+        scope: Scope,
+        past: Past | None,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.assignment = assignment
+        self.number = number
+        self.scope = scope
+        self.past = past
+        self.notes = notes
+        self.began_at = scope.recorder.clock()
+        self.began = time.perf_counter()
+        self.outcome: RolloutError | Diverged | None = None
+        """What went wrong."""
+
+
 class Host(Protocol):
     """What a slot needs of its run."""
 
@@ -60,7 +94,7 @@ class Host(Protocol):
     wants_events: bool
     wants_steps: bool
     journal: Journal | None
-    running: set[anyio.CancelScope]
+    running: "set[Slot]"
     cancelled: bool
     grading: Grading
 
@@ -78,111 +112,132 @@ class Slot(Actor):
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._task: Background | None = None
+        self._cut = False
+        self._open: _Attempt | None = None
+        """The attempt under way, or one that was cut off."""
 
     async def started(self) -> None:
-        self.context.start_soon(self._work, name="work")
+        self._task = self.context.start_soon(self._work, name="work")
+
+    def cut(self) -> None:
+        """Cancels the attempt under way; it is sealed as cancelled."""
+        self._cut = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def _work(self) -> None:
-        host = self.host
+        over = True
         try:
-            while (assignment := await host.next()) is not None:
-                for attempt in range(assignment.attempt, max(host.retries, assignment.attempt) + 1):
-                    trajectory = await self._attempt(assignment, attempt)
-                    await host.sealed(trajectory, assignment.place)
-                    if trajectory.final:
-                        break
+            await self._rollouts()
+        except anyio.get_cancelled_exc_class():
+            if self._cut:
+                # A scope for each attempt would take 1.2 KB and 5 us of it. So the whole task is
+                # cancelled, and another one seals what it leaves.
+                self._cut = over = False
+                self._task = self.context.start_soon(self._work, name="work")
+            raise
         finally:
-            host.slot_done()
+            if over:
+                self.host.slot_done()
 
-    async def _attempt(self, assignment: Assignment, attempt: int) -> Trajectory:
+    async def _rollouts(self) -> None:
+        host, cut_off = self.host, self._open
+        if cut_off is not None:
+            await host.sealed(await self._seal(cut_off, cancelled=True), cut_off.assignment.place)
+        while (assignment := await host.next()) is not None:
+            first = assignment.attempt
+            for number in range(first, max(host.retries, first) + 1):
+                trajectory = await self._attempt(assignment, number)
+                await host.sealed(trajectory, assignment.place)
+                if trajectory.final:
+                    break
+
+    async def _attempt(self, assignment: Assignment, number: int) -> Trajectory:
         """One attempt, sealed whatever happens."""
-        host = self.host
         past: Past | None = None
         notes: tuple[str, ...] = ()
-        if attempt == assignment.attempt:
+        if number == assignment.attempt:
             notes = assignment.notes
             past = Past(assignment.events) if assignment.events else None
         if past is not None:
             notes += (f"resumed after {past.turns} model turns",)
         try:
-            return await self._once(assignment, attempt, past, notes)
+            return await self._once(assignment, number, past, notes)
         except Diverged as error:
-            assert host.journal is not None
+            journal = self.host.journal
+            assert journal is not None
             notes += (f"restarted: {error}",)
-            host.journal.keep(Cut(assignment.place, attempt, 0, time.time(), notes[-1]))
-            return await self._once(assignment, attempt, None, notes)
+            journal.keep(Cut(assignment.place, number, 0, time.time(), notes[-1]))
+            return await self._once(assignment, number, None, notes)
 
     async def _once(
-        self, assignment: Assignment, attempt: int, past: Past | None, notes: tuple[str, ...]
+        self, assignment: Assignment, number: int, past: Past | None, notes: tuple[str, ...]
     ) -> Trajectory:
         """Raises `Diverged` where servers cannot be brought back to where the past left them."""
+        host = self.host
+        attempt = self._open = _Attempt(
+            assignment, number, self._scope(assignment, number, past), past, notes
+        )
+        if host.cancelled:
+            return await self._seal(attempt, cancelled=True)
+        host.running.add(self)
+        try:
+            attempt.outcome = await self._perform(attempt.scope, past)
+        finally:
+            host.running.discard(self)
+        if self._cut:  # too late: it has ended by itself
+            await anyio.lowlevel.checkpoint()
+        return await self._seal(attempt, cancelled=False)
+
+    def _scope(self, assignment: Assignment, number: int, past: Past | None) -> Scope:
         host, task = self.host, assignment.task
         seed = derive_seed(host.seed, task.id, assignment.repeat)
-        recorder = self._recorder(assignment, attempt, past)
-        began_at, began = recorder.clock(), time.perf_counter()
-        sessions: dict[int, Session] = {}
+        recorder = self._recorder(assignment, number, past)
         deliver = host.deliver if host.wants_events or host.wants_steps else None
         user = self._user(task, seed)
-        scope = Scope(task, seed, recorder, sessions, deliver, user, host.journal, past)
-        outcome: RolloutError | Diverged | None = None
-        with anyio.CancelScope() as cancel:
-            host.running.add(cancel)
-            if host.cancelled:
-                cancel.cancel()
-            try:
-                outcome = await self._perform(scope, sessions, past)
-            finally:
-                host.running.discard(cancel)
-        seconds = time.perf_counter() - began
+        return Scope(task, seed, recorder, {}, deliver, user, host.journal, past)
+
+    async def _seal(self, attempt: _Attempt, *, cancelled: bool) -> Trajectory:
+        """Scores it, gives its sessions back. Raises `Diverged` where that is the outcome."""
+        host, scope, outcome = self.host, attempt.scope, attempt.outcome
+        self._open = None
+        recorder, user = scope.recorder, scope.user
+        seconds = time.perf_counter() - attempt.began
+        if cancelled and isinstance(outcome, Diverged):
+            outcome = None
         if not isinstance(outcome, Diverged):
-            ended = self._end(scope, outcome, cancelled=cancel.cancelled_caught)
+            ended = self._end(scope, outcome, cancelled=cancelled)
         judged = Judged(tuple(recorder.steps))
-        if recorder.pending or sessions or user is not None or host.grading is not UNGRADED:
+        if recorder.pending or scope.sessions or user is not None or host.grading is not UNGRADED:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
-                if not isinstance(outcome, Diverged):
-                    await scope.flush()
-                    if host.grading is not UNGRADED:
-                        judged = await self._judge(scope, ended)
-                await self._release(sessions)
+                await scope.flush()
+                if host.grading is not UNGRADED and not isinstance(outcome, Diverged):
+                    judged = await self._judge(scope, ended)
+                await self._release(scope.sessions)
                 if user is not None:
                     await user.stop()
         if isinstance(outcome, Diverged):
             raise outcome
-        if past is not None:
-            began_at, seconds = past.began_at, seconds + past.seconds
         # What is interrupted in a run that is kept can be gone on with.
         interrupted = ended.status == "cancelled" and host.journal is not None
-        final = ended.status != "failed" or attempt >= host.retries or host.cancelled
-        return seal(
-            host.prepared,
-            assignment,
-            recorder,
-            ended,
-            judged,
-            attempt=attempt,
-            seed=seed,
-            started_at=began_at,
-            seconds=seconds,
-            queued=scope.queued,
-            final=final and not interrupted,
-            notes=notes,
-        )
+        final = ended.status != "failed" or attempt.number >= host.retries or host.cancelled
+        final = final and not interrupted
+        return seal(host.prepared, attempt, ended, judged, seconds=seconds, final=final)
 
-    async def _perform(
-        self, scope: Scope, sessions: dict[int, Session], past: Past | None
-    ) -> RolloutError | Diverged | None:
+    async def _perform(self, scope: Scope, past: Past | None) -> RolloutError | Diverged | None:
         """Sessions, then the agent; only what its judge needs where the attempt had ended."""
         ended = scope.recorder.ended is not None
         if ended and self.host.grading is UNGRADED:
             return None
         began = time.perf_counter()
-        error = await self._acquire(sessions)
+        error = await self._acquire(scope.sessions) if self.host.prepared.servers else None
         scope.queued = time.perf_counter() - began
         if error is not None:
             return error
         if past is not None:
             try:
-                await reissue(self.host.prepared, sessions, past)
+                await reissue(self.host.prepared, scope.sessions, past)
             except Diverged as diverged:
                 return diverged
         return None if ended else await guarded(self._play(scope, past), _crashed)
@@ -248,7 +303,7 @@ class Slot(Actor):
         # The agent of an attempt that was cut off may not be gone yet.
         taken = any(child.name == "root" for child in self.context.children)
         name = None if taken else "root"
-        ref = self.context.spawn(lambda: AgentActor(prepared, scope, budget), name)
+        ref = self.context.spawn(partial(AgentActor, prepared, scope, budget), name)
         call = Call(
             "root", prepared.name, {"task": scope.task.input}, prepared.limits, budget.deadline
         )
@@ -265,7 +320,7 @@ class Slot(Actor):
             return Finished(
                 ended.rollout, ended.seq, ended.at, "root", status, ended.answer, None, error
             )
-        return recorder.finished("root", status, None, None, error, Usage())
+        return recorder.finished("root", status, None, None, error, NO_USAGE)
 
 
 async def _scored(judge: Judge, ended: Ended) -> tuple[Score | None, str]:
@@ -282,27 +337,29 @@ def _crashed(error: Exception) -> RolloutError:
 
 def seal(
     prepared: Prepared,
-    assignment: Assignment,
-    recorder: Recorder,
+    attempt: _Attempt,
     ended: Finished,
     judged: Judged,
     *,
-    attempt: int,
-    seed: int,
-    started_at: float,
     seconds: float,
-    queued: float,
     final: bool,
-    notes: tuple[str, ...] = (),
 ) -> Trajectory:
     """The trajectory of an attempt that has ended."""
-    task = assignment.task
+    assignment, scope = attempt.assignment, attempt.scope
+    task, recorder, began_at = assignment.task, scope.recorder, attempt.began_at
+    if attempt.past is not None:
+        began_at, seconds = attempt.past.began_at, seconds + attempt.past.seconds
     steps, score = judged.steps, judged.score
-    usage, timing = Usage(), Timing(queue=queued)
+    usage = NO_USAGE
+    queue, model, tool, own = scope.queued, 0.0, 0.0, 0.0
     for step in steps:
         if step.usage is not NO_USAGE:
             usage += step.usage
-        timing += step.timing
+        took = step.timing
+        queue += took.queue
+        model += took.model
+        tool += took.tool
+        own += took.own
     return Trajectory(
         SCHEMA,
         recorder.rollout,
@@ -316,24 +373,21 @@ def seal(
         ended.error,
         score.reward if score is not None else None,
         usage,
-        timing,
+        Timing(queue, model, tool, own),
         assignment.repeat,
-        attempt,
+        attempt.number,
         final,
         task.group,
-        seed,
-        started_at,
+        scope.seed,
+        began_at,
         seconds,
         prepared.records,
         task.metadata,
         score,
         recorder.user,
         judged.note,
-        notes,
+        attempt.notes,
     )
-
-
-NO_USAGE = Step("", 0, "", 0, (), "").usage
 
 
 def derive_seed(seed: int, task: str, repeat: int) -> int:

@@ -86,7 +86,7 @@ class Run:
         self.seed = seed
         self.retries = retries
         self.concurrency = concurrency
-        self.running: set[anyio.CancelScope] = set()
+        self.running: set[Slot] = set()
         self.cancelled = False
         self.wants_events = hub.listened or any(s.emits == "events" for s in sinks)
         self.wants_steps = any(s.emits == "steps" for s in sinks)
@@ -95,6 +95,8 @@ class Run:
         self._sinks = sinks
         self._source = assignments
         self._pulling = anyio.Lock(fast_acquire=True)
+        self._waiting = False
+        """A slot waits for the source."""
         self._silence: anyio.CancelScope | None = None
         """Around the wait for a task that the source does not have yet."""
         self._closed = False
@@ -158,8 +160,8 @@ class Run:
         self.cancelled = True
         if self.journal is not None:
             self.journal.give_up()
-        for scope in list(self.running):
-            scope.cancel()
+        for slot in list(self.running):
+            slot.cut()
 
     def summary(self) -> Summary:
         ended = self._ended if self._ended is not None else time.perf_counter()
@@ -199,6 +201,10 @@ class Run:
 
     async def next(self) -> Assignment | None:
         """The next task for a free slot; None when there is none or the run is closing."""
+        if not self._waiting and not self._closed:
+            assignment = self._source.ready()
+            if assignment is not None:
+                return assignment
         async with self._pulling:
             if self._closed:
                 return None
@@ -212,12 +218,15 @@ class Run:
 
     async def _pull(self) -> Assignment | None:
         """None at the end, and where the run closes while the source is silent."""
+        self._waiting = True
         with anyio.CancelScope() as self._silence:
             try:
                 return await self._source.next()
             except (ValueError, OSError) as error:
                 # The tasks cannot be read on: what runs is finished, then the error is raised.
                 self._error = error
+            finally:
+                self._waiting = False
         return None
 
     def _admit_no_more(self) -> None:

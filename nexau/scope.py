@@ -1,6 +1,6 @@
 """What all agents of one rollout share."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
@@ -70,7 +70,7 @@ class Scope:
         task: Task,
         seed: int,
         recorder: Recorder,
-        sessions: Mapping[int, Session],
+        sessions: dict[int, Session],
         deliver: Deliver | None = None,
         user: ActorRef | None = None,
         journal: Durable | None = None,

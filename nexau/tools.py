@@ -1,6 +1,5 @@
 """Python functions as tool actors."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,7 +8,7 @@ import anyio.to_thread
 import msgspec
 
 from nexau.actors import Actor
-from nexau.boundary import describe, guarded
+from nexau.boundary import describe, guarded_call
 from nexau.definition import PythonTool
 from nexau.functions import InvalidArguments
 from nexau.overdue import Overdue
@@ -43,27 +42,22 @@ class FunctionTool(Actor):
 
     async def receive(self, message: Call) -> Result:
         self.overdue.begin(self, self.tool.timeout)
+        function = self.tool.function if self.tool.is_async else self._in_thread
         try:
-            return await guarded(
-                self._answer(message),
-                lambda error: failure(message.id, "tool_error", describe(error)),
-            )
+            return await guarded_call(function, message.arguments, as_result, _failed, message.id)
         finally:
             self.overdue.end(self)
 
-    async def _answer(self, call: Call) -> Result:
-        try:
-            value = await self._invoke(self.tool.function, call.arguments)
-        except InvalidArguments as error:
-            return failure(call.id, "invalid_arguments", str(error))
-        return as_result(call.id, value)
-
-    async def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        if self.tool.is_async:
-            return await function(**arguments)
+    async def _in_thread(self, **arguments: Any) -> Any:
         return await anyio.to_thread.run_sync(
-            partial(function, **arguments), abandon_on_cancel=True, limiter=self.threads
+            partial(self.tool.function, **arguments), abandon_on_cancel=True, limiter=self.threads
         )
+
+
+def _failed(call_id: str, error: Exception) -> Result:
+    if isinstance(error, InvalidArguments):
+        return failure(call_id, "invalid_arguments", str(error))
+    return failure(call_id, "tool_error", describe(error))
 
 
 def as_result(call_id: str, value: Any) -> Result:

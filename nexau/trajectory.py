@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Raw, Struct
 
 from nexau.models.base import FinishReason, Message, TokenData, ToolCall
-from nexau.transports.protocol import Content, ErrorClass, Timing, Usage
+from nexau.transports.protocol import NO_USAGE, Content, ErrorClass, Timing, Usage
 
 SCHEMA = "nexau/1"
 """Version of everything in this module. Readers of version 1 accept every minor addition."""
@@ -96,7 +96,7 @@ class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True
     reasoning: str | None = None
     finish_reason: FinishReason = "stop"
     model: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     timing: Timing = Timing()
     tokens: TokenData | None = None
     signal: Signal | None = None
@@ -129,7 +129,7 @@ class ModelTurn(
     reasoning: str | None = None
     finish_reason: FinishReason = "stop"
     model: str = ""
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     seconds: float = 0.0
     queue: float = 0.0
     tokens: TokenData | None = None
@@ -188,7 +188,7 @@ class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defau
     answer: str | None = None
     limit: str | None = None
     error: RolloutError | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     timing: Timing = Timing()
 
 
@@ -256,7 +256,7 @@ class Trajectory(
     """The limit that ended it: steps, tokens, seconds, depth or cost."""
     error: RolloutError | None = None
     reward: float | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     timing: Timing = Timing()
     """Sum over the steps. Agents that ran at the same time overlap, so it can pass `seconds`."""
     repeat: int = 0

@@ -105,6 +105,10 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
+NO_USAGE = Usage()
+"""The one that stands where nothing was counted, so that sums can pass over it."""
+
+
 class Timing(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the time went, in seconds."""
 
@@ -177,7 +181,7 @@ class Result(Struct, frozen=True, tag="result", gc=False):
     error_class: ErrorClass | None = None
     structured: Any = None
     """MCP's `structuredContent`, or what a Python function returned, as JSON types."""
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     timing: Timing = Timing()
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from nexau.transports.protocol import Content, Text, ToolSpec, Usage
+from nexau.transports.protocol import NO_USAGE, Content, Text, ToolSpec, Usage
 
 
 class ToolCall(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -64,7 +64,7 @@ class Turn(Struct, frozen=True, omit_defaults=True, gc=False):
     calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = None
     finish_reason: FinishReason = "stop"
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     model: str = ""
     """As the endpoint names itself."""
     tokens: TokenData | None = None
