@@ -1,0 +1,192 @@
+"""Noun phrases for rows and values: `the order placed on 2026-02-20 of the customer Farah Bauer`."""
+
+from random import Random
+from typing import Any
+
+from nexau.synth.tasks.building import Unusable, leaf_at
+from nexau.synth.tasks.goals import rows_of, telling
+from nexau.synth.tasks.phrases import LABELS, PARTICIPLES
+from nexau.synth.tasks.structs import Argument, Draft, Found, Given, Leaf, Reply, Step
+
+_DATED = ("_on", "_at", "_date")
+
+
+def spoken(name: str) -> str:
+    """A name as words: `postal_code` is `postal code`."""
+    return name.replace("_", " ").strip()
+
+
+def label(name: str) -> str:
+    """A field as people call it: `unit_price` is `unit price`, `order_id` `order number`."""
+    *front, last = name.split("_")
+    return " ".join([*front, LABELS.get(last, last)])
+
+
+def participle(name: str) -> str | None:
+    """`delivered` of `delivered_on`; None where the field is no date of a deed."""
+    stem, mark, ending = name.rpartition("_")
+    word = stem.rpartition("_")[2]
+    if mark and ending in ("on", "at") and (word.endswith("ed") or word in PARTICIPLES):
+        return spoken(stem)
+    return None
+
+
+def article(noun: str) -> str:
+    return f"an {noun}" if noun[:1].casefold() in "aeiou" else f"a {noun}"
+
+
+def plural(noun: str) -> str:
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def shown(value: Any) -> str:
+    """A value as a request says it: numbers without an exponent, lists with `and`."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " and ".join(map(shown, value))
+    if isinstance(value, str):
+        return value.replace("_", " ") if value.islower() and " " not in value else value
+    return str(value)
+
+
+class Nouns:
+    """Phrases for one draft. What it says once it may refer to afterwards."""
+
+    def __init__(self, draft: Draft, replies: dict[str, Reply], chance: Random) -> None:
+        self._draft = draft
+        self._replies = replies
+        self._chance = chance
+        self.literals: list[Any] = []
+        """Values of the request's arguments that have been said."""
+
+    def of(self, argument: Argument, noun: str) -> str:
+        """The row that an argument names. Raises `Unusable` where it cannot be told apart."""
+        if isinstance(argument, Given):
+            self.literals.append(argument.value)
+            return f"{spoken(noun)} {shown_key(argument.value)}"
+        step = self._draft.step(argument.call)
+        reply = self._replies[step.id]
+        if not step.tool.reads:
+            return f"that {spoken(noun)}"
+        leaf = leaf_at(reply, argument.pointer)
+        assert leaf is not None
+        return f"the {spoken(noun)}{self._which(step, reply, leaf, noun)}"
+
+    def _which(self, step: Step, reply: Reply, leaf: Leaf, noun: str) -> str:
+        inside = leaf.pointer.count("/") > 1
+        if not inside:
+            return self._context(step, same=noun)
+        at = f"/{leaf.pointer.split('/')[1]}"
+        rows = rows_of(reply)[at]
+        row = next(row for row in rows if any(each is leaf for each in row.values()))
+        query = self._query(step)
+        if query is not None:
+            if len(rows) > 1:
+                exact = [r for r in rows if any(_same(x.value, query) for x in r.values())]
+                if len(exact) != 1 or exact[0] is not row:
+                    raise Unusable("a search finds several")
+            self.literals.append(query)
+            return f" {shown(query)}"
+        if len(rows) == 1:
+            return self._context(step)
+        mark = telling({k: v for k, v in row.items() if v is not leaf}, rows)
+        if mark is None:
+            raise Unusable("a row cannot be told from the others")
+        which = f"{self.mark(mark)}{self._context(step)}"
+        if leaf.name != "id" and step.tool.noun not in ("", noun):
+            return f" of the {spoken(step.tool.noun)}{which}"
+        return which
+
+    def mark(self, leaf: Leaf) -> str:
+        """What tells a row from others, after its noun."""
+        done = participle(leaf.name)
+        if done is not None:
+            return f" {done} on {shown(leaf.value)}"
+        if leaf.noun:
+            return f" for {spoken(leaf.noun)} {shown_key(leaf.value)}"
+        if leaf.name in ("name", "title", "subject", "label") or leaf.name.endswith("_name"):
+            return f' "{leaf.value}"'
+        if leaf.name in ("status", "state"):
+            return f" that is {shown(leaf.value)}"
+        return f" with the {label(leaf.name)} {shown(leaf.value)}"
+
+    def _context(self, step: Step, same: str = "") -> str:
+        """Whose rows a call gives: `of the customer ...`."""
+        parts: list[str] = []
+        for name, argument in step.arguments.items():
+            param = step.tool.param(name)
+            if param.ref and param.ref != same:
+                parts.append(f" of {self.of(argument, param.ref)}")
+            elif param.ref:
+                parts.append(f" {self.of(argument, param.ref)}")
+            elif isinstance(argument, Given) and _matters(step, name):
+                self.literals.append(argument.value)
+                parts.append(f" with {label(name)} {shown(argument.value)}")
+        return "".join(parts)
+
+    def subject(self, step: Step) -> str:
+        """What the plain fields of a call's result are fields of."""
+        noun = spoken(step.tool.noun) or "entry"
+        queries = self._query(step)
+        refs = [(n, a) for n, a in step.arguments.items() if step.tool.param(n).ref]
+        own = [(n, a) for n, a in refs if step.tool.param(n).ref == step.tool.noun]
+        if own:
+            rest = self._scalars(step)
+            return f"{self.of(own[0][1], step.tool.noun)}{rest}"
+        if queries is not None:
+            self.literals.append(queries)
+            return f"the {noun} {shown(queries)}"
+        if refs and rows_of(self._replies[step.id]).get("/rows"):
+            return f"the {self.rows(step, '/rows')}"
+        if refs:
+            return self.of(refs[0][1], step.tool.param(refs[0][0]).ref) + self._scalars(step)
+        return f"{self._bare(step)}{self._scalars(step)}".strip()
+
+    def _bare(self, step: Step) -> str:
+        words = [w for w in step.tool.name.split("_") if w]
+        return f"the {' '.join(words[1:] if len(words) > 1 else words)}"
+
+    def _scalars(self, step: Step) -> str:
+        said = ""
+        for name, argument in step.arguments.items():
+            param = step.tool.param(name)
+            if param.ref or not isinstance(argument, Given) or not _matters(step, name):
+                continue
+            self.literals.append(argument.value)
+            said += f" with {label(name)} {shown(argument.value)}"
+        return said
+
+    def rows(self, step: Step, at: str) -> str:
+        """The rows of a list that a call gives: `orders of the customer ...`."""
+        noun = spoken(at.strip("/")) if at != "/rows" else plural(spoken(step.tool.noun or "entry"))
+        query = self._query(step)
+        if query is not None:
+            self.literals.append(query)
+            return f'{noun} that match "{query}"'
+        return f"{noun}{self._context(step)}"
+
+    def _query(self, step: Step) -> str | None:
+        for name, argument in step.arguments.items():
+            param = step.tool.param(name)
+            if step.tool.reads and not param.ref and not param.values and param.required:
+                if isinstance(argument, Given) and isinstance(argument.value, str):
+                    return argument.value
+        return None
+
+
+def shown_key(value: Any) -> str:
+    """A key exactly as it is."""
+    return str(value)
+
+
+def _same(value: Any, query: str) -> bool:
+    return isinstance(value, str) and value.casefold() == query.casefold()
+
+
+def _matters(step: Step, name: str) -> bool:
+    """Whether an argument says something that a person would say."""
+    param = step.tool.param(name)
+    return name not in ("limit", "offset", "page") and (param.required or bool(param.values))

@@ -1,0 +1,160 @@
+"""What tasks are made over: tools that can really be called, on a state of one's own."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+
+from nexau.synth.tasks.structs import Leaf, Param, Reply, Tool
+from nexau.synth.worlds.compiled import Column, Output, World
+from nexau.synth.worlds.engine import Answer, call
+from nexau.synth.worlds.state import Changes, Row, State, Template
+
+
+class Session(Protocol):
+    """A state of one's own behind the tools."""
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply: ...
+
+    def digest(self) -> str | None:
+        """Equal if and only if the states are; None where it cannot be told."""
+        ...
+
+    def changes(self) -> Mapping[str, Changes] | None:
+        """What differs from the initial state; None where it cannot be told."""
+        ...
+
+
+class Source(Protocol):
+    """A server, or a world, of which tasks are made."""
+
+    name: str
+    tools: Mapping[str, Tool]
+
+    def open(self) -> AbstractAsyncContextManager[Session]:
+        """A session in the initial state."""
+        ...
+
+    async def look(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        """A reading call in the initial state; the same call is made once."""
+        ...
+
+
+class WorldSource:
+    """A world, called through its engine: the code that serves it, without the wire."""
+
+    def __init__(self, world: World, *, seed: int | None = None, rows: int | None = None) -> None:
+        self.world = world
+        self.name = world.name
+        self.template = Template(world, seed=seed, rows=rows)
+        self.tools: Mapping[str, Tool] = {name: _tool(world, name) for name in world.tools}
+        self._initial = self.template.state()
+        self._rows = {name: self._initial.rows(name) for name in world.entities}
+        self._by_key = {
+            name: {row[world.entities[name].shape.key]: row for row in rows}
+            for name, rows in self._rows.items()
+        }
+        self._looked: dict[tuple[str, str], Reply] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["WorldSession"]:
+        state = self.template.state()
+        try:
+            yield WorldSession(self, state)
+        finally:
+            state.close()
+
+    async def look(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        key = (tool, repr(sorted(arguments.items())))
+        found = self._looked.get(key)
+        if found is None:
+            found = self._looked[key] = reply_of(self.world, self._initial, tool, arguments)
+        return found
+
+    def rows(self, entity: str) -> list[Row]:
+        """In the initial state, by key. Not to be changed."""
+        return self._rows[entity]
+
+    def row(self, entity: str, key: Any) -> Row | None:
+        return self._by_key[entity].get(key)
+
+    @property
+    def initial(self) -> State:
+        return self._initial
+
+    def close(self) -> None:
+        self._initial.close()
+        self.template.close()
+
+
+class WorldSession:
+    def __init__(self, source: WorldSource, state: State) -> None:
+        self.source = source
+        self.state = state
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
+        return reply_of(self.source.world, self.state, tool, arguments)
+
+    def digest(self) -> str:
+        return self.state.digest()
+
+    def changes(self) -> Mapping[str, Changes]:
+        return self.state.changes_since(self.source.initial)
+
+
+def reply_of(world: World, state: State, tool: str, arguments: Mapping[str, Any]) -> Reply:
+    """The world's answer, its leaves named and typed."""
+    return reply_to(world, tool, call(state, tool, dict(arguments)))
+
+
+def reply_to(world: World, tool: str, answer: Answer) -> Reply:
+    """An answer, its leaves named and typed."""
+    if answer.is_error:
+        return Reply(answer.body, (), answer.code, str(answer.body.get("message", "")))
+    return Reply(answer.body, tuple(_leaves(world.tools[tool].body.output, answer.body)))
+
+
+def _leaves(output: Output, body: Mapping[str, Any]) -> list[Leaf]:
+    found: list[Leaf] = []
+    for column in (*output.row_columns, *output.value_columns):
+        found.append(_leaf("", column, body))
+    if output.find is not None:
+        found += _of_rows("/rows", output.find.columns, body["rows"])
+        found += [Leaf(f"/{name}", name, body[name]) for name in ("count", "total")]
+    for name, select in output.lists:
+        found += _of_rows(f"/{name}", select.columns, body[name])
+    return found
+
+
+def _of_rows(at: str, columns: tuple[Column, ...], rows: list[Row]) -> list[Leaf]:
+    return [
+        _leaf(f"{at}/{index}", column, row)
+        for index, row in enumerate(rows)
+        for column in columns
+    ]
+
+
+def _leaf(at: str, column: Column, row: Mapping[str, Any]) -> Leaf:
+    return Leaf(f"{at}/{column.name}", column.name, row[column.name], column.kind.entity)
+
+
+def _tool(world: World, name: str) -> Tool:
+    tool, form = world.tools[name], world.form.tools[name]
+    required = set(tool.input_schema.get("required", ()))
+    params = tuple(
+        Param(each, each in required, schema, tool.body.parameters[each].kind.entity)
+        for each, schema in tool.input_schema["properties"].items()
+        if each in tool.body.parameters
+    )
+    inserted = next((effect.insert for effect in form.effects if effect.insert), "")
+    changed = next((effect.update or effect.delete for effect in form.effects), "") or ""
+    output = tool.body.output
+    noun = output.find.entity if output.find is not None else ""
+    if not noun and form.row:
+        named = form.parameters.get(f"{form.row}_id")
+        noun = (named.ref if named is not None else None) or form.row
+    if not noun:
+        noun = inserted or changed
+    if not noun:
+        noun = next((param.ref for param in params if param.ref), "")
+    return Tool(world.name, name, tool.description, tool.read_only, params, noun, inserted or "")
+

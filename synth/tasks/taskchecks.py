@@ -1,0 +1,114 @@
+"""The check of a task, from what its plan really did: the rows that differ, and the facts asked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from nexau.synth.tasks.building import Unusable
+from nexau.synth.tasks.structs import Draft, Goal
+from nexau.synth.worlds.compiled import World
+from nexau.synth.worlds.state import Changes
+
+MAX_ROWS = 8
+"""Changed rows of an entity that get conditions of their own; the counts hold for all."""
+
+_TELLING = re.compile(r"\d{4}-\d\d-\d\d|\b\d+(?:\.\d+)?\b|\b[a-z_]{4,}\b")
+_PLAIN = frozenset(
+    "already only that this with than more less from have been does will cannot must order item "
+    "takes take back they their there still names other into when where which".split()
+)
+
+REFUSALS = ["cannot", "can't", "can not", "unable", "not possible", "not able", "refused"]
+"""One of which an answer says that declines."""
+
+
+def check_of(world: World, draft: Draft, changes: Mapping[str, Changes]) -> dict[str, Any]:
+    """As `Task.check` holds it. Raises `Unusable` for a change that cannot be declared."""
+    made: dict[str, Any] = {}
+    expect = [
+        condition
+        for name, change in changes.items()
+        for condition in _conditions(world, name, change)
+    ]
+    if expect:
+        made["expect"] = expect
+    made["changes"] = {name: _counts(change) for name, change in changes.items()}
+    answer = _answer(draft)
+    if answer:
+        made["answer"] = answer
+    return made
+
+
+def _counts(change: Changes) -> dict[str, Any]:
+    fields = sorted({field for row in change.changed.values() for field in row})
+    counted = {
+        "added": len(change.added),
+        "removed": len(change.removed),
+        "changed": len(change.changed),
+    }
+    form: dict[str, Any] = {name: number for name, number in counted.items() if number}
+    return form | ({"fields": fields} if fields else {})
+
+
+def _conditions(world: World, name: str, change: Changes) -> list[str]:
+    entity = world.entities[name]
+    key = entity.shape.key
+    made: list[str] = []
+    for row in list(change.added.values())[:MAX_ROWS]:
+        own = entity.prefix is None
+        parts = [
+            _equals(f"{name}.{field}", value)
+            for field, value in row.items()
+            if field != key or own
+        ]
+        made.append(f"exists({name} where {' and '.join(parts)})")
+    for value, fields in list(change.changed.items())[:MAX_ROWS]:
+        parts = [_equals(f"{name}.{key}", value)]
+        parts += [_equals(f"{name}.{field}", pair[1]) for field, pair in fields.items()]
+        made.append(f"exists({name} where {' and '.join(parts)})")
+    for value in list(change.removed)[:MAX_ROWS]:
+        made.append(f"not exists({name} where {_equals(f'{name}.{key}', value)})")
+    return made
+
+
+def _equals(path: str, value: Any) -> str:
+    if value is None:
+        return f"{path} is null"
+    return f"{path} == {literal(value)}"
+
+
+def literal(value: Any) -> str:
+    """A value in the language of worlds."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + escaped.replace("\n", "\\n").replace("\t", "\\t") + '"'
+    if isinstance(value, int | float):
+        return msgspec.json.encode(value).decode()
+    raise Unusable("a value that no expression can hold")
+
+
+def _answer(draft: Draft) -> dict[str, Any]:
+    contains: list[str] = []
+    for goal in draft.goals:
+        if goal.kind == "refused":
+            return {"any": REFUSALS, "contains": _reason(draft, goal)}
+        contains += [str(fact.value) for fact in goal.facts]
+    return {"contains": list(dict.fromkeys(contains))} if contains else {}
+
+
+def _reason(draft: Draft, goal: Goal) -> list[str]:
+    """What of a refusal's message tells why: numbers, dates and states that nobody had said."""
+    step = draft.step(goal.target)
+    said = {str(value) for each in draft.steps for value in each.values.values()}
+    found = [
+        word
+        for word in _TELLING.findall(draft.replies[step.id].message)
+        if word not in said and word not in _PLAIN
+    ]
+    if not found:
+        raise Unusable("a refusal without a reason that can be checked")
+    return list(dict.fromkeys(found))[-2:]
