@@ -11,6 +11,7 @@ from nexau.cli.lazy import LazyGroup
 class Synth(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
+        "tasks": ("nexau.cli.synthtasks", "Tasks with gold plans and checks, for a world."),
         "catalog": ("nexau.cli.catalog", "Store the tools of real MCP servers in one file."),
     }
 

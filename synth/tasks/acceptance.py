@@ -95,9 +95,11 @@ class Acceptance:
             return chance.choice(left) if left else None
         if param.ref:
             key = self._source.world.entities[param.ref].shape.key
-            for row in chance.sample(self._source.rows(param.ref), 2) if (
-                len(self._source.rows(param.ref)) > 1
-            ) else ():
+            for row in (
+                chance.sample(self._source.rows(param.ref), 2)
+                if (len(self._source.rows(param.ref)) > 1)
+                else ()
+            ):
                 if row[key] != value:
                     return row[key]
             return None
@@ -152,7 +154,7 @@ class Acceptance:
         found = {name: self._rows(end, name) for name in end.touched}
         for name in {*wanted, *found}:
             form = wanted.get(name, ChangeForm())
-            old = {k: row for k, row in self._initial(name).items()} if name in found else {}
+            old = self._initial(name) if name in found else {}
             new = found.get(name, {})
             changed = [k for k, row in new.items() if k in old and old[k] != row]
             if (form.added, form.removed, form.changed) != (
@@ -178,8 +180,7 @@ class Acceptance:
         if one.answer != other.answer:
             return False
         return all(
-            self._rows(one, name) == self._rows(other, name)
-            for name in one.touched | other.touched
+            self._rows(one, name) == self._rows(other, name) for name in one.touched | other.touched
         )
 
 

@@ -47,7 +47,7 @@ class Attempts:
         return None
 
     async def refused(self, session: Session, tool: Tool, chance: Random) -> Attempt | None:
-        """A call that a rule of the world refuses; on the way, one may succeed and change things."""
+        """A call that a rule refuses; on the way, one may succeed and change things."""
         for _ in range(TRIES):
             arguments = self.arguments(tool, chance, {})
             if arguments is None:
@@ -134,9 +134,7 @@ class Attempts:
                 return [row for row in self._source.rows(entity) if row[field] == key]
         return []
 
-    def _plain(
-        self, tool: Tool, param: Param, chance: Random, chosen: Mapping[str, Row]
-    ) -> Any:
+    def _plain(self, tool: Tool, param: Param, chance: Random, chosen: Mapping[str, Row]) -> Any:
         schema = param.schema
         if param.kind == "boolean":
             return chance.random() < 0.5

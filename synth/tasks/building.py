@@ -38,9 +38,7 @@ class Builder:
         self._lookups = lookups
         self._chance = chance
 
-    async def add(
-        self, tool: Tool, arguments: Mapping[str, Any], reply: Reply, hops: int
-    ) -> Step:
+    async def add(self, tool: Tool, arguments: Mapping[str, Any], reply: Reply, hops: int) -> Step:
         """A step that has been tried with success; what it takes is looked up, `hops` deep."""
         grounded: dict[str, Argument] = {}
         for name, value in arguments.items():

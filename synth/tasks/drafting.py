@@ -9,8 +9,8 @@ from nexau.synth.tasks.attempts import Attempts
 from nexau.synth.tasks.building import Builder, Unusable, execute, pruned
 from nexau.synth.tasks.lookups import Lookups
 from nexau.synth.tasks.source import Session, WorldSource
-from nexau.synth.worlds.state import Changes
 from nexau.synth.tasks.structs import Draft, Given, Goal, Reply, Step, Tool
+from nexau.synth.worlds.state import Changes
 
 FUSED = ("compare", "total", "constrain", "contradict")
 HOPS = {"easy": 0, "medium": 1, "hard": 3}
@@ -108,9 +108,7 @@ class Drafter:
         if attempt is None:
             raise Unusable("no rule refused")
         step = await builder.add(tool, attempt.arguments, attempt.reply, hops)
-        builder.draft.goals.append(
-            Goal("refused", step.id, detail=self.source.world.today)
-        )
+        builder.draft.goals.append(Goal("refused", step.id, detail=self.source.world.today))
 
     async def _read(
         self,
@@ -180,14 +178,13 @@ class Drafter:
         kin = [
             other
             for other in self.source.tools.values()
-            if other.reads and other.name != tool.name
+            if other.reads
+            and other.name != tool.name
             and any(param.ref in nouns for param in other.params if param.ref)
         ]
         return chance.choice(kin) if kin else tool
 
-    async def _further(
-        self, builder: Builder, session: Session, hops: int, chance: Random
-    ) -> None:
+    async def _further(self, builder: Builder, session: Session, hops: int, chance: Random) -> None:
         """One more goal; best one that goes on with what was just made."""
         made = set(builder.made)
         tools = [tool for tool in self.source.tools.values() if not tool.reads]

@@ -150,7 +150,7 @@ def contradicted(
 
 def most(step: Step, reply: Reply, chance: Random) -> Goal | None:
     """The row with the most or the least of a number, or the first or last by a date."""
-    for at, rows in _shuffled(rows_of(reply), chance):
+    for _, rows in _shuffled(rows_of(reply), chance):
         if len(rows) < 2:
             continue
         fields = [name for name in rows[0] if _sortable(rows, name)]
@@ -162,7 +162,8 @@ def most(step: Step, reply: Reply, chance: Random) -> Goal | None:
             asked = [
                 leaf
                 for leaf in ordered[0].values()
-                if leaf.name != name and (askable(leaf) or leaf.name == "id")
+                if leaf.name != name
+                and (askable(leaf) or leaf.name == "id")
                 and leaf.value is not None
             ]
             if top == next_one or not asked:

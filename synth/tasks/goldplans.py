@@ -9,9 +9,7 @@ from nexau.synth.tasks.structs import Draft, Found, Step
 
 def gold_plan(draft: Draft, answer: str, leave_out: Collection[str] = ()) -> dict[str, Any]:
     """Calls that do not wait for each other side by side, writes one after the other."""
-    made = [
-        [call_of(step) for step in turn if step.id not in leave_out] for turn in turns(draft)
-    ]
+    made = [[call_of(step) for step in turn if step.id not in leave_out] for turn in turns(draft)]
     return {"turns": [turn for turn in made if turn], "answer": answer}
 
 

@@ -10,7 +10,18 @@ from nexau.synth.tasks.source import WorldSource
 from nexau.synth.tasks.structs import Leaf, Reply, Tool
 from nexau.synth.worlds.state import Row
 
-NATURAL = ("email", "name", "title", "full_name", "code", "label", "sku", "isbn", "number", "subject")
+NATURAL = (
+    "email",
+    "name",
+    "title",
+    "full_name",
+    "code",
+    "label",
+    "sku",
+    "isbn",
+    "number",
+    "subject",
+)
 """Fields by which people name a row, best first."""
 
 MAX_TRIES = 3
@@ -42,17 +53,13 @@ class Lookups:
         for tool in self._readers:
             for arguments in self._ways(tool, entity, row, chance):
                 reply = await self._source.look(tool.name, arguments)
-                leaf = next(
-                    (x for x in reply.leaves if x.noun == entity and x.value == key), None
-                )
+                leaf = next((x for x in reply.leaves if x.noun == entity and x.value == key), None)
                 if leaf is not None:
                     found.append(Lookup(tool, arguments, leaf, reply))
         chance.shuffle(found)
         return found
 
-    def _ways(
-        self, tool: Tool, entity: str, row: Row, chance: Random
-    ) -> Iterator[dict[str, Any]]:
+    def _ways(self, tool: Tool, entity: str, row: Row, chance: Random) -> Iterator[dict[str, Any]]:
         """Arguments that a person who knows `row`, but not its key, could give."""
         own: dict[str, Any] = {}
         open_refs: list[str] = []
@@ -64,9 +71,7 @@ class Lookups:
             value = self._known(param.name, param.ref, entity, row)
             if value is None and param.ref:
                 open_refs.append(param.name)
-            elif value is None:
-                return
-            elif param.values and value not in param.values:
+            elif value is None or (param.values and value not in param.values):
                 return
             else:
                 own[param.name] = value

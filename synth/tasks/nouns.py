@@ -1,4 +1,4 @@
-"""Noun phrases for rows and values: `the order placed on 2026-02-20 of the customer Farah Bauer`."""
+"""Noun phrases for rows and values: `the order placed on 2026-02-20 of customer C-1022`."""
 
 from random import Random
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from nexau.synth.tasks.building import Unusable, leaf_at
 from nexau.synth.tasks.goals import rows_of, telling
 from nexau.synth.tasks.phrases import LABELS, PARTICIPLES
-from nexau.synth.tasks.structs import Argument, Draft, Found, Given, Leaf, Reply, Step
+from nexau.synth.tasks.structs import Argument, Draft, Given, Leaf, Reply, Step
 
 _DATED = ("_on", "_at", "_date")
 
@@ -171,9 +171,9 @@ class Nouns:
     def _query(self, step: Step) -> str | None:
         for name, argument in step.arguments.items():
             param = step.tool.param(name)
-            if step.tool.reads and not param.ref and not param.values and param.required:
-                if isinstance(argument, Given) and isinstance(argument.value, str):
-                    return argument.value
+            free = step.tool.reads and param.required and not (param.ref or param.values)
+            if free and isinstance(argument, Given) and isinstance(argument.value, str):
+                return argument.value
         return None
 
 

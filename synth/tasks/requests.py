@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.synth.tasks.building import Unusable
 from nexau.synth.tasks.nouns import (
     Nouns,
     article,
@@ -87,8 +86,8 @@ def _question(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
     if goal.kind == "contradict":
         one, other = nouns.subject(step), nouns.subject(draft.step(goal.others[0]))
         name = _asked(fact)
-        text = f"on the {name}, what {one} says and what {other} says"
-        return text, f"our records do not agree on the {name}: what does {one} say, and {other}"
+        text = f"the {name} that {one} has and the {name} that {other} has"
+        return text, f"what is {text}"
     if goal.kind == "most":
         name = goal.field.rsplit("/", 1)[1]
         rows = nouns.rows(step, f"/{goal.field.split('/')[1]}")
@@ -171,7 +170,9 @@ def _deed(step: Step, nouns: Nouns, chance: Random) -> str:
     details = [_detail(step, name, a, nouns) for name, a in step.arguments.items()]
     listed = [each for each in details if each]
     if listed:
-        text += ", with " + (", ".join(listed[:-1]) + " and " if len(listed) > 1 else "") + listed[-1]
+        text += (
+            ", with " + (", ".join(listed[:-1]) + " and " if len(listed) > 1 else "") + listed[-1]
+        )
     return text
 
 

@@ -114,9 +114,8 @@ def reply_to(world: World, tool: str, answer: Answer) -> Reply:
 
 
 def _leaves(output: Output, body: Mapping[str, Any]) -> list[Leaf]:
-    found: list[Leaf] = []
-    for column in (*output.row_columns, *output.value_columns):
-        found.append(_leaf("", column, body))
+    columns = (*output.row_columns, *output.value_columns)
+    found = [_leaf("", column, body) for column in columns]
     if output.find is not None:
         found += _of_rows("/rows", output.find.columns, body["rows"])
         found += [Leaf(f"/{name}", name, body[name]) for name in ("count", "total")]
@@ -127,9 +126,7 @@ def _leaves(output: Output, body: Mapping[str, Any]) -> list[Leaf]:
 
 def _of_rows(at: str, columns: tuple[Column, ...], rows: list[Row]) -> list[Leaf]:
     return [
-        _leaf(f"{at}/{index}", column, row)
-        for index, row in enumerate(rows)
-        for column in columns
+        _leaf(f"{at}/{index}", column, row) for index, row in enumerate(rows) for column in columns
     ]
 
 
@@ -157,4 +154,3 @@ def _tool(world: World, name: str) -> Tool:
     if not noun:
         noun = next((param.ref for param in params if param.ref), "")
     return Tool(world.name, name, tool.description, tool.read_only, params, noun, inserted or "")
-

@@ -14,7 +14,10 @@ from nexau.synth.worlds.state import Changes
 MAX_ROWS = 8
 """Changed rows of an entity that get conditions of their own; the counts hold for all."""
 
-_TELLING = re.compile(r"\d{4}-\d\d-\d\d|\b\d+(?:\.\d+)?\b|\b[a-z_]{4,}\b")
+_TELLING = re.compile(
+    r"\d{4}-\d\d-\d\d|(?<![\w-])\d+(?:\.\d+)?(?![\w-])|(?<![\w-])[a-z_]{4,}(?![\w-])"
+)
+_HOLES = re.compile(r"\{[^}]*\}")
 _PLAIN = frozenset(
     "already only that this with than more less from have been does will cannot must order item "
     "takes take back they their there still names other into when where which".split()
@@ -35,7 +38,7 @@ def check_of(world: World, draft: Draft, changes: Mapping[str, Changes]) -> dict
     if expect:
         made["expect"] = expect
     made["changes"] = {name: _counts(change) for name, change in changes.items()}
-    answer = _answer(draft)
+    answer = _answer(world, draft)
     if answer:
         made["answer"] = answer
     return made
@@ -59,18 +62,15 @@ def _conditions(world: World, name: str, change: Changes) -> list[str]:
     for row in list(change.added.values())[:MAX_ROWS]:
         own = entity.prefix is None
         parts = [
-            _equals(f"{name}.{field}", value)
-            for field, value in row.items()
-            if field != key or own
+            _equals(f"{name}.{field}", value) for field, value in row.items() if field != key or own
         ]
         made.append(f"exists({name} where {' and '.join(parts)})")
     for value, fields in list(change.changed.items())[:MAX_ROWS]:
         parts = [_equals(f"{name}.{key}", value)]
         parts += [_equals(f"{name}.{field}", pair[1]) for field, pair in fields.items()]
         made.append(f"exists({name} where {' and '.join(parts)})")
-    for value in list(change.removed)[:MAX_ROWS]:
-        made.append(f"not exists({name} where {_equals(f'{name}.{key}', value)})")
-    return made
+    gone = [_equals(f"{name}.{key}", value) for value in list(change.removed)[:MAX_ROWS]]
+    return made + [f"not exists({name} where {each})" for each in gone]
 
 
 def _equals(path: str, value: Any) -> str:
@@ -91,24 +91,35 @@ def literal(value: Any) -> str:
     raise Unusable("a value that no expression can hold")
 
 
-def _answer(draft: Draft) -> dict[str, Any]:
+def _answer(world: World, draft: Draft) -> dict[str, Any]:
     contains: list[str] = []
     for goal in draft.goals:
         if goal.kind == "refused":
-            return {"any": REFUSALS, "contains": _reason(draft, goal)}
+            return {"any": REFUSALS, "contains": _reason(world, draft, goal)}
+        if goal.kind == "alien":
+            return {"any": REFUSALS}
         contains += [str(fact.value) for fact in goal.facts]
     return {"contains": list(dict.fromkeys(contains))} if contains else {}
 
 
-def _reason(draft: Draft, goal: Goal) -> list[str]:
-    """What of a refusal's message tells why: numbers, dates and states that nobody had said."""
+def _reason(world: World, draft: Draft, goal: Goal) -> list[str]:
+    """What of a refusal's message tells why: values in it that nobody had said, else its weightiest
+    word.
+    """
     step = draft.step(goal.target)
+    reply = draft.replies[step.id]
     said = {str(value) for each in draft.steps for value in each.values.values()}
-    found = [
+    found = [word for word in _TELLING.findall(reply.message) if word not in said]
+    fixed = {
         word
-        for word in _TELLING.findall(draft.replies[step.id].message)
-        if word not in said and word not in _PLAIN
-    ]
-    if not found:
+        for rule in world.form.tools[step.tool.name].rules
+        if rule.error == reply.error
+        for word in _TELLING.findall(_HOLES.sub(" ", rule.message))
+    }
+    values = [word for word in found if word not in fixed]
+    if values:
+        return list(dict.fromkeys(values))[-2:]
+    words = [word for word in found if word.isalpha() and word not in _PLAIN]
+    if not words:
         raise Unusable("a refusal without a reason that can be checked")
-    return list(dict.fromkeys(found))[-2:]
+    return [max(words, key=len)]

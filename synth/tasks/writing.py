@@ -1,0 +1,146 @@
+"""Tasks into a file, in the order of their numbers; a run that was killed goes on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from nexau.definition import Task
+from nexau.synth.lineage import carried
+from nexau.synth.nearduplicates import NearDuplicates
+from nexau.synth.tasks.generate import Made
+
+SAME = 0.85
+"""Jaccard similarity of word triples from which on two requests are one."""
+DUPLICATE = "near-duplicate of an earlier task"
+
+_encoder = msgspec.json.Encoder()
+
+
+class Report(Struct):
+    """What was made, and what was refused on the way."""
+
+    accepted: int = 0
+    numbers: int = 0
+    """Numbers that were tried; some may have given no task."""
+    tries: int = 0
+    refused: dict[str, int] = {}
+    """Tries by the reason that ended them."""
+    deletions: int = 0
+    """Plans with one step left out that were played, in this run."""
+    perturbations: int = 0
+    """Plans with one argument changed."""
+    equivalent: int = 0
+    """Of both, those that led to the same final state and answer."""
+    by_kind: dict[str, int] = {}
+    by_shape: dict[str, int] = {}
+    by_difficulty: dict[str, int] = {}
+    mean_steps: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Share of the tries that gave a task."""
+        return self.accepted / self.tries if self.tries else 0.0
+
+
+class Writer:
+    """Puts tasks in order into a file of JSON lines; refuses near-duplicates."""
+
+    def __init__(self, out: Path | None, emit: Callable[[str], None]) -> None:
+        """Lines go to `out`, or where there is none, to `emit`."""
+        self.report = Report()
+        self.next_number = 0
+        self._out = out
+        self._emit = emit
+        self._rejected = out and out.parent / "rejected" / out.name
+        self._texts = NearDuplicates(SAME)
+        self._counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("kind", "shape", "difficulty")
+        }
+        self._steps = 0
+
+    def resume(self) -> int:
+        """Takes in what the file holds, cuts a torn last line, and returns how many tasks it has.
+
+        Raises `ValueError` for a line that is no task of this command.
+        """
+        if self._out is None or not self._out.exists():
+            return 0
+        data = self._out.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        if len(whole) < len(data):
+            self._out.write_bytes(whole)
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                task = msgspec.json.decode(line, type=Task)
+                made = carried(task.metadata)
+                if made is None:
+                    raise KeyError("lineage")
+                self.next_number = int(made.made["number"]) + 1
+            except (msgspec.DecodeError, KeyError) as error:
+                text = f"{self._out}:{number}: not a task that this command wrote: {error}"
+                raise ValueError(text) from None
+            self._texts.add(_told(task))
+            self._count(task)
+        self.report.numbers = self.next_number
+        return self.report.accepted
+
+    def take(self, made: Made) -> bool:
+        """Writes the task of the next number, if it has one; tells whether it did."""
+        report = self.report
+        report.numbers += 1
+        self.next_number = made.number + 1
+        for reason, count in made.refused.items():
+            self._refuse(reason, count)
+        task = made.task
+        if task is None:
+            self._note({"number": made.number, "refused": made.refused})
+            return False
+        report.tries += 1
+        if self._texts.add(_told(task)) is not None:
+            report.refused[DUPLICATE] = report.refused.get(DUPLICATE, 0) + 1
+            self._note({"number": made.number, "refused": {DUPLICATE: 1}, "input": task.input})
+            return False
+        line = _encoder.encode(task)
+        if self._out is None:
+            self._emit(line.decode())
+        else:
+            with self._out.open("ab") as lines:
+                lines.write(line + b"\n")
+        report.deletions += made.verdict.deletions
+        report.perturbations += made.verdict.perturbations
+        report.equivalent += made.verdict.equivalent
+        self._count(task)
+        return True
+
+    def _refuse(self, reason: str, count: int) -> None:
+        self.report.tries += count
+        self.report.refused[reason] = self.report.refused.get(reason, 0) + count
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        if self._rejected is None:
+            return
+        self._rejected.parent.mkdir(exist_ok=True)
+        with self._rejected.open("ab") as lines:
+            lines.write(_encoder.encode(entry) + b"\n")
+
+    def _count(self, task: Task) -> None:
+        report, about = self.report, task.metadata
+        report.accepted += 1
+        self._counts["kind"][str(about["type"][2])] += 1
+        self._counts["shape"][str(about["shape"])] += 1
+        self._counts["difficulty"][str(about["difficulty"])] += 1
+        report.by_kind = dict(self._counts["kind"].most_common())
+        report.by_shape = dict(self._counts["shape"].most_common())
+        report.by_difficulty = dict(self._counts["difficulty"].most_common())
+        self._steps += len({key.partition(".")[0] for key in about["arguments"]})
+        report.mean_steps = round(self._steps / report.accepted, 2)
+
+
+def _told(task: Task) -> str:
+    """All that the user says."""
+    later: Iterable[str] = () if task.user is None else [each.say for each in task.user.says]
+    return " ".join([task.input, *later])
