@@ -10,6 +10,7 @@ from nexau.cli.lazy import LazyGroup
 
 class WorldGroup(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "serve": ("nexau.cli.world_serve", "Serve a world over MCP: stdio or streamable HTTP."),
         "check": ("nexau.cli.world_check", "Find what is wrong with worlds and their tasks."),
     }
 
