@@ -11,6 +11,9 @@ from nexau.cli.lazy import LazyGroup
 class WorldGroup(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "serve": ("nexau.cli.world_serve", "Serve a world over MCP: stdio or streamable HTTP."),
+        "show": ("nexau.cli.world_show", "Draw a world: entities, tools, tool graph."),
+        "state": ("nexau.cli.world_state", "The state of a served world, as JSON."),
+        "reset": ("nexau.cli.world_reset", "Make the state of a served world as new."),
         "check": ("nexau.cli.world_check", "Find what is wrong with worlds and their tasks."),
     }
 
