@@ -1,5 +1,6 @@
 """MCP servers under agents: real processes, real failures."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from nexau.models.base import ModelRequest, ToolMessage, Turn
 from nexau.servers import ToolsUnavailable
 from nexau.testing import FunctionPolicy, calls, turns
 from nexau.trajectory import Trajectory
+from nexau.transports.process import open_process
 from nexau.transports.protocol import Limits, Text
+from tests.transports.ports import free_port, listening
 
 pytestmark = pytest.mark.anyio
 
@@ -303,3 +306,43 @@ async def test_a_server_that_works_on_a_call_is_left_in_peace(
         done = await runtime.run(agent(policy, stdio(health=0.1)), "go")
     before, nap, after = texts(done)
     assert (before, nap) == (after, "ok")
+
+
+@pytest.mark.parametrize("era", ["legacy", "newest"])
+async def test_a_server_that_was_restarted_elsewhere_is_greeted_again(era: str) -> None:
+    """One that is not ours to run, behind a URL. Up to 2025-11-25 it has forgotten the session."""
+    port = free_port()
+    script = SERVERS.parent.parent / "transports" / "servers" / "sdk_server.py"
+    args = (str(script), "http", str(port), *((era,) if era == "legacy" else ()))
+    restart, restarted = anyio.Event(), anyio.Event()
+
+    async def serve() -> None:
+        async with open_process(sys.executable, args, pipes=False, grace=0.2):
+            await restart.wait()
+        async with open_process(sys.executable, args, pipes=False, grace=0.2):
+            await listening(port)
+            restarted.set()
+            await anyio.sleep_forever()
+
+    async def play(request: ModelRequest) -> Turn:
+        seen = request.messages[-1]
+        if request.turn == 1:
+            restart.set()
+            await restarted.wait()
+        elif isinstance(seen, ToolMessage) and not seen.is_error:
+            return Turn(content="went on")
+        return calls(("echo", {"text": "hi"}))
+
+    url = HttpServer(url=f"http://127.0.0.1:{port}/mcp")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve)
+        await listening(port)
+        async with nexau.open_runtime() as runtime:
+            with anyio.fail_after(60):
+                done = await runtime.run(
+                    agent(FunctionPolicy(play), url, limits=Limits(steps=30)), "go"
+                )
+        tasks.cancel_scope.cancel()
+    errors = [step.results[0].error_class for step in done.steps[:-1]]
+    assert done.answer == "went on"
+    assert errors == ([None, "unavailable", None] if era == "legacy" else [None, None])

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import pytest
 from nexau.transports.connection import Connection, HttpTarget, StdioTarget, open_connection
 from nexau.transports.process import open_process
 from nexau.transports.protocol import Image, Progress, Result, Text
+from tests.transports.ports import free_port, listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.node]
 
@@ -38,24 +38,6 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> str:
         if done.returncode:
             pytest.skip(f"npm cannot install it: {done.stderr[-200:]}")
     return str(script)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-async def listening(port: int) -> None:
-    with anyio.fail_after(PATIENT):
-        while True:
-            try:
-                stream = await anyio.connect_tcp("127.0.0.1", port)
-            except OSError:
-                await anyio.sleep(0.05)
-            else:
-                await stream.aclose()
-                return
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from nexau.transports.connection import (
 )
 from nexau.transports.process import open_process
 from nexau.transports.protocol import Progress, Result, Text
-from tests.transports.test_streamable_http import free_port
+from tests.transports.ports import free_port, listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.outside]
 
@@ -85,18 +85,6 @@ async def opened(sdk: str, wire: str) -> AsyncIterator[Connection]:
         http_target = HttpTarget(f"http://127.0.0.1:{port}/mcp")
         async with open_connection(http_target, name="sdk", handlers=HANDLERS) as server:
             yield server
-
-
-async def listening(port: int) -> None:
-    with anyio.fail_after(PATIENT):
-        while True:
-            try:
-                stream = await anyio.connect_tcp("127.0.0.1", port)
-            except OSError:
-                await anyio.sleep(0.05)
-            else:
-                await stream.aclose()
-                return
 
 
 async def call(server: Connection, name: str, timeout: float = PATIENT, **arguments: Any) -> Result:

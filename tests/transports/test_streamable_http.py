@@ -1,6 +1,5 @@
 """Streamable HTTP: with servers of the official SDK, and with one that breaks what it can."""
 
-import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from nexau.transports.connection import ConnectionFailed, HttpTarget, open_conne
 from nexau.transports.http import open_http
 from nexau.transports.process import open_process
 from nexau.transports.protocol import ErrorClass, Progress
+from tests.transports.ports import free_port, listening
 from tests.transports.servers.fake_http import (
     PATIENT,
     SHORT,
@@ -45,26 +45,12 @@ async def fake() -> AsyncIterator[Server]:
 # The official SDK's server.
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def sdk_server(*options: str) -> AsyncIterator[HttpTarget]:
     port = free_port()
     args = [SDK_SERVER, "http", str(port), *options]
     async with open_process(sys.executable, args, pipes=False, grace=0.2):
-        with anyio.fail_after(PATIENT):
-            while True:
-                try:
-                    stream = await anyio.connect_tcp("127.0.0.1", port)
-                except OSError:
-                    await anyio.sleep(0.02)
-                else:
-                    await stream.aclose()
-                    break
+        await listening(port)
         yield HttpTarget(f"http://127.0.0.1:{port}/mcp")
 
 
