@@ -17,6 +17,7 @@ class Nexau(LazyGroup):
         "rollout": ("nexau.cli.rollout", "Rollouts of many tasks, as JSON lines on stdout."),
         "check": ("nexau.cli.check", "Find what is wrong with agent and task files."),
         "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
+        "import": ("nexau.cli.importing", "Convert agent files of the original NexAU runtime."),
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
         "export": ("nexau.cli.export", "Trajectories in the formats that trainers read."),

@@ -1,0 +1,1 @@
+"""Agent files of other projects, converted: `nexau import`."""
