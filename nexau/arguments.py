@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 from jsonschema_rs import ValidationError, ValidationErrorKind as Kind
 
@@ -13,6 +12,7 @@ from nexau.definition import DefinitionError
 from nexau.nearest import hint, nearest
 from nexau.problems import Trail, clip, cut, show
 from nexau.transports.protocol import ToolSpec
+from nexau.transports.schemaguard import SchemaRefused, compile_schema
 
 MAX_FAULTS = 5
 """Told to the model at once."""
@@ -28,11 +28,12 @@ class ArgumentValidator:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compiles `schema`: draft 2020-12, or the draft that its `$schema` names.
 
-        Raises `DefinitionError` for one that is no valid schema or refers beyond itself.
+        Raises `DefinitionError` for one that is no valid schema, refers beyond itself, or asks
+        for too much (`nexau.transports.schemaguard`).
         """
         self._schema = schema
         try:
-            compiled = jsonschema_rs.validator_for(dict(schema), retriever=_refuse)
+            compiled = compile_schema(schema)
         except (ValueError, TypeError) as error:  # ValidationError and ReferencingError included
             raise DefinitionError(_unusable(error)) from None
         self._is_valid = compiled.is_valid
@@ -135,11 +136,9 @@ def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
         cache.popitem(last=False)
 
 
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"{uri} lies outside the schema, and is not fetched")
-
-
 def _unusable(error: Exception) -> str:
+    if isinstance(error, SchemaRefused):
+        return str(error)
     if not isinstance(error, ValidationError):
         return f"not a JSON Schema: {cut(str(error), _MAX_TEXT)}"
     message = error.message.partition(": ValueError: ")[2] or error.message

@@ -19,7 +19,7 @@ from nexau.transports._http_target import (
     lowered,
     redirected,
 )
-from nexau.transports.http import HttpError, HttpFailure
+from nexau.transports.http import MAX_BODY, HttpError, HttpFailure
 
 _ERRORS = (aiohttp.ClientError, OSError, ValueError)
 """All that aiohttp raises of its own accord; TimeoutError is an OSError, an illegal header is a
@@ -160,11 +160,14 @@ class _Response:
         return self._headers
 
     async def read(self) -> bytes:
-        try:
-            return await self._response.read()
-        except _ERRORS as error:
-            failure = _failure(error, self._url)
-        raise failure
+        body = bytearray()
+        async for piece in self.chunks():
+            body += piece
+            if len(body) > MAX_BODY:
+                raise HttpError(
+                    "protocol", f"the answer has more than {MAX_BODY:,} bytes", self._url
+                )
+        return bytes(body)
 
     def chunks(self) -> AsyncIterator[bytes]:
         return _Chunks(self._response.content, self._url)

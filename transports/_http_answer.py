@@ -9,7 +9,7 @@ import zlib
 import httptools
 
 from nexau.transports._http_target import lowered
-from nexau.transports.http import HttpFailure
+from nexau.transports.http import MAX_BODY, HttpFailure
 
 _MAX_HEAD = 1 << 18
 """Bytes of an answer's headers."""
@@ -18,6 +18,7 @@ _PIECE = 1 << 20
 
 CLOSED = "the connection was closed before the answer was whole"
 _NOT_HTTP = "the answer is not HTTP"
+_TOO_LARGE = f"the answer has more than {MAX_BODY:,} bytes"
 _BROKEN_BODY = "the answer broke off or does not decode"
 
 
@@ -131,11 +132,14 @@ class Answer:
         if self._decoder is None:
             self._body.append(data)
             self._buffered += len(data)
-            return
-        try:
-            self._inflate(data)
-        except zlib.error:
-            self.fail("closed", _BROKEN_BODY)
+        else:
+            try:
+                self._inflate(data)
+            except zlib.error:
+                self.fail("closed", _BROKEN_BODY)
+        if self._buffered > MAX_BODY:
+            self._body, self._buffered = [], 0
+            self.fail("protocol", _TOO_LARGE)
 
     def on_message_complete(self) -> None:
         if self._has_head and not self.complete and self.failure is None:
@@ -150,7 +154,7 @@ class Answer:
     def _inflate(self, data: bytes) -> None:
         decoder = self._decoder
         assert decoder is not None
-        while data:
+        while data and self._buffered <= MAX_BODY:
             if decoder.eof:  # another gzip member
                 decoder = self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
             piece = decoder.decompress(data, _PIECE)

@@ -28,7 +28,7 @@ from nexau.transports._http_target import (
     lowered,
     redirected,
 )
-from nexau.transports.http import HttpError, HttpFailure
+from nexau.transports.http import MAX_BODY, HttpError, HttpFailure
 
 _ERRORS = (
     httpcore2.NetworkError,
@@ -218,12 +218,14 @@ class _Response:
         return self._headers
 
     async def read(self) -> bytes:
-        try:
-            with _until(self._deadline):
-                return await self._response.aread()
-        except _ERRORS as error:
-            failure = _failure(error, self._url)
-        raise failure
+        body = bytearray()
+        async for piece in self.chunks():
+            body += piece
+            if len(body) > MAX_BODY:
+                raise HttpError(
+                    "protocol", f"the answer has more than {MAX_BODY:,} bytes", self._url
+                )
+        return bytes(body)
 
     def chunks(self) -> AsyncIterator[bytes]:
         chunks = self._chunks

@@ -12,8 +12,9 @@ from mcp_types import ErrorData, InputRequiredResult
 from msgspec import Raw, Struct
 from pydantic import ValidationError
 
+from nexau.transports.caps import Caps
 from nexau.transports.jsonrpc import JsonRpc
-from nexau.transports.listing import ListingError, Stamp, Tool, list_tools
+from nexau.transports.listing import Stamp, Tool, list_tools
 from nexau.transports.pending import Lost, Outcome
 from nexau.transports.protocol import Progress, Result, failure
 from nexau.transports.toolcall import (
@@ -24,6 +25,7 @@ from nexau.transports.toolcall import (
     read_result,
     to_result,
 )
+from nexau.transports.vetting import ListingError, Vetting
 from nexau.transports.wire import ABSENT, BAD, encode_request
 
 _MAX_ROUNDS = 10
@@ -39,20 +41,33 @@ class Caller:
     """Calls the tools of one session."""
 
     def __init__(
-        self, rpc: JsonRpc, session: ClientSession, max_result_bytes: int, *, modern: bool
+        self,
+        rpc: JsonRpc,
+        session: ClientSession,
+        max_result_bytes: int,
+        caps: Caps,
+        pins: Mapping[str, str] | None,
+        *,
+        modern: bool,
     ) -> None:
         self.tools: dict[str, Tool] = {}
         self._rpc = rpc
         self._session = session
         self._stamp = Stamp({}, {}, modern=modern)
         self._max = max_result_bytes
+        self._caps = caps
+        self._pins = pins
+        self.refused: Mapping[str, str] = {}
+        """Tools that the server lists and that are left out, with the reason."""
 
     async def refresh(self) -> None:
         """List the tools again. Raises MCPError, ValidationError, ListingError."""
-        listed = await list_tools(self._session)
+        vetting = Vetting(self._caps, self._pins)
+        await list_tools(self._session, vetting)
         meta, headers = self._rpc.stamp
         self._stamp = Stamp(meta, headers, modern=self._stamp.modern)
-        self.tools = {tool.name: Tool(tool, self._stamp) for tool in listed}
+        self.tools = {tool.name: Tool(tool, self._stamp) for tool in vetting.kept}
+        self.refused = vetting.refused
 
     async def ping(self, timeout: float) -> Outcome:
         """Any request that every server answers."""
@@ -128,7 +143,7 @@ class Caller:
             return failure(call.id, "protocol", f"A result of type {answer.result_type!r}.")
         schema = None if tool is None else tool.output
         size = len(memoryview(outcome.result))
-        result = to_result(call.id, answer, schema, size, self._max)
+        result = to_result(call.id, answer, schema, size, self._max, self._caps.nesting)
         if tool is None and result.error_class == "tool_error":
             return msgspec.structs.replace(result, error_class="unknown_tool")
         return result

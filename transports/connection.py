@@ -16,9 +16,10 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from nexau.transports.caller import Caller
+from nexau.transports.caps import Caps
 from nexau.transports.http import HttpClient, open_http
 from nexau.transports.jsonrpc import JsonRpc
-from nexau.transports.listing import ListingError
+from nexau.transports.log import get_logger
 from nexau.transports.negotiation import is_modern, negotiate
 from nexau.transports.pending import Lost
 from nexau.transports.process import GRACE, Process, ProcessError, open_process
@@ -27,6 +28,9 @@ from nexau.transports.scoping import background, transparent
 from nexau.transports.stdio import Stdio
 from nexau.transports.streamable_http import StreamableHttp
 from nexau.transports.subscription import announces_tools, subscribe
+from nexau.transports.vetting import ListingError
+
+log = get_logger(__name__)
 
 START_TIMEOUT = 60.0
 """Seconds."""
@@ -56,6 +60,10 @@ class StdioTarget(Struct, frozen=True):
     env: dict[str, str] = {}
     """Added to a minimal environment (`nexau.transports.process.INHERITED`)."""
     cwd: str | None = None
+    caps: Caps = Caps()
+    pins: dict[str, str] | None = None
+    """Digests of the tools that are approved (`nexau.transports.vetting.digest`), by name. Others
+    are left out; one that is not as approved fails the connection, also while it is open."""
 
 
 class HttpTarget(Struct, frozen=True):
@@ -68,6 +76,9 @@ class HttpTarget(Struct, frozen=True):
     own_session: bool = False
     """Whether the server must keep a session, and so a state, for this connection alone. Then a
     revision that has sessions is agreed on (2025-11-25 or older), and a server without fails."""
+    caps: Caps = Caps()
+    pins: dict[str, str] | None = None
+    """As in `StdioTarget`."""
 
 
 Target = StdioTarget | HttpTarget
@@ -97,6 +108,7 @@ class Connection:
         rpc: JsonRpc,
         channel: Stdio | StreamableHttp,
         process: Process | None,
+        target: Target,
     ) -> None:
         self.name = name
         self.tools: tuple[ToolSpec, ...] = ()
@@ -111,6 +123,8 @@ class Connection:
         self._rpc = rpc
         self._channel = channel
         self._process = process
+        self._target = target
+        self._tasks: TaskGroup | None = None
         self._caller: Caller | None = None
         self._calls = 0
         self._in_flight = 0
@@ -198,20 +212,32 @@ class Connection:
             "errors": dict(self._errors),
             "bytes_in": self._channel.bytes_in,
             "bytes_out": self._channel.bytes_out,
+            "refused_tools": 0 if self._caller is None else len(self._caller.refused),
             **self._rpc.statistics(),
         }
 
-    async def adopt(self, session: ClientSession, max_result_bytes: int) -> None:
-        """Take over a session that has agreed on a revision, and list the tools.
+    async def adopt(self, session: ClientSession, max_result_bytes: int, tasks: TaskGroup) -> None:
+        """Take over a session that has agreed on a revision, and list the tools. `tasks` lasts as
+        long as the connection.
 
         Raises MCPError, ValidationError, ConnectionFailed.
         """
+        self._tasks = tasks
         self.session = session
         self.protocol_version = session.protocol_version or ""
         self.server_info = session.server_info
         modern = is_modern(session.protocol_version)
-        self._caller = Caller(self._rpc, session, max_result_bytes, modern=modern)
+        self._caller = Caller(
+            self._rpc,
+            session,
+            max_result_bytes,
+            self._target.caps,
+            self._target.pins,
+            modern=modern,
+        )
         await self.refresh()
+        for tool, reason in self._caller.refused.items():
+            log.warning("tool left out", server=self.name, tool=tool, reason=reason)
 
     async def on_message(self, message: ServerNotification | Exception) -> None:
         """What the session surfaces."""
@@ -223,9 +249,21 @@ class Connection:
 
     def changed(self) -> None:
         """The server's tools are others now."""
+        first = not self.tools_changed
         self.tools_changed = True
         if self.on_tools_changed is not None:
             self.on_tools_changed()
+        if first and self._target.pins is not None and self._tasks is not None:
+            self._tasks.start_soon(self._look_again)
+
+    async def _look_again(self) -> None:
+        """Approved tools that are others now end the session: calls are not what they were."""
+        while self.tools_changed:
+            try:
+                await self.refresh()
+            except ConnectionFailed as error:
+                self._rpc.peer_gone(str(error))
+                return
 
 
 @asynccontextmanager
@@ -287,8 +325,8 @@ class _Opening:
     async def _attempt(self, stack: AsyncExitStack, *, probe: bool) -> Connection | None:
         """None when the process ended at our probe. Raises ConnectionFailed."""
         channel, process = await self._channel(stack)
-        rpc = JsonRpc(channel)
-        connection = Connection(self._name, rpc, channel, process)
+        rpc = JsonRpc(channel, max_unasked=self._target.caps.unasked)
+        connection = Connection(self._name, rpc, channel, process, self._target)
         session = await stack.enter_async_context(
             transparent(
                 ClientSession(
@@ -312,7 +350,7 @@ class _Opening:
                     raise ConnectionFailed(
                         f"{self._name}: the server keeps no sessions, so all would share one state"
                     )
-                await connection.adopt(session, self._max)
+                await connection.adopt(session, self._max, tasks)
             except ConnectionFailed:
                 raise
             except (MCPError, ValidationError, RuntimeError) as error:

@@ -27,6 +27,11 @@ request passed. closed: the connection broke off, before the answer or within it
 HTTP, or a body that does not decode. url: not one that can be requested."""
 
 
+MAX_BODY = 1 << 26
+"""Bytes of a body that are held at once, uncompressed. One that is read whole and has more, or
+that is compressed so well that a piece has more, ends in `protocol`."""
+
+
 class HttpError(Exception):
     """A request that got no whole answer.
 

@@ -39,6 +39,8 @@ log = get_logger(__name__)
 
 _QUEUE = 256
 """Notifications kept; beyond that the oldest are dropped."""
+_MAX_PARAMS = 65_536
+"""Bytes of a notification; a longer one is dropped."""
 
 
 class Inbound:
@@ -53,6 +55,8 @@ class Inbound:
         self._queue: deque[tuple[str, dict[str, Any] | None]] = deque(maxlen=_QUEUE)
         self._arrived = anyio.Event()
         self._running: dict[RequestId, _Context] = {}
+        self._refusing = 0
+        """Answers under way to requests that are not served."""
         self._tasks: TaskGroup | None = None
         self._on_request: OnRequest | None = None
         self._intercept: OnNotifyIntercept | None = None
@@ -80,13 +84,15 @@ class Inbound:
 
     def take(self, message: Message) -> None:
         """A request or a notification."""
+        if message.id is None and len(memoryview(message.params)) > _MAX_PARAMS:
+            self.dropped += 1
+            return
         try:
             params = None if message.params is ABSENT else decode_object(message.params)
         except BAD as error:
             self.violations += 1
             if isinstance(message.id, int | str):
-                answer = encode_error(message.id, INVALID_PARAMS, f"params: {error}")
-                self.spawn(self._channel.send, answer)
+                self._refuse(encode_error(message.id, INVALID_PARAMS, f"params: {error}"))
             return
         if isinstance(message.id, int | str):
             self._take_request(message.id, message.method, params)
@@ -99,12 +105,23 @@ class Inbound:
         self, request_id: RequestId, method: str, params: dict[str, Any] | None
     ) -> None:
         if len(self._running) >= self._limit:
-            answer = encode_error(request_id, INVALID_REQUEST, "too many requests at once")
-            self.spawn(self._channel.send, answer)
+            self._refuse(encode_error(request_id, INVALID_REQUEST, "too many requests at once"))
             return
         context = _Context(self._channel, request_id, params)
         self._running[same_id(request_id)] = context
         self.spawn(self._serve, context, method, params)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Not at all where as many refusals wait for a server that does not read."""
+        if self._refusing < self._limit:
+            self._refusing += 1
+            self.spawn(self._send_refusal, answer)
+
+    async def _send_refusal(self, answer: bytes) -> None:
+        try:
+            await self._channel.send(answer)
+        finally:
+            self._refusing -= 1
 
     async def _serve(self, context: "_Context", method: str, params: dict[str, Any] | None) -> None:
         assert self._on_request is not None

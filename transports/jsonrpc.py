@@ -18,6 +18,7 @@ from mcp.shared.dispatcher import CallOptions, OnNotify, OnNotifyIntercept, OnRe
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, PARSE_ERROR, REQUEST_TIMEOUT
 
+from nexau.transports.flood import SECONDS as FLOOD_SECONDS, Flood
 from nexau.transports.inbound import Inbound
 from nexau.transports.log import get_logger
 from nexau.transports.pending import NEVER, Deadlines, Lost, Outcome, Pending
@@ -38,6 +39,7 @@ from nexau.transports.wire import (
     encode_request,
     salvage_id,
     same_id,
+    within,
 )
 
 log = get_logger(__name__)
@@ -46,6 +48,9 @@ _REMEMBERED = 1024
 """Abandoned ids kept, to tell a late answer from a wrong one."""
 
 _NOISE_BYTES = 300
+
+MAX_NESTING = 128
+"""Levels of a result that is not a tool's: a list of tools, a resource."""
 
 _CODES = {
     "closed": CONNECTION_CLOSED,
@@ -89,7 +94,9 @@ class Channel(Protocol):
 class JsonRpc:
     """A `mcp.shared.dispatcher.Dispatcher`."""
 
-    def __init__(self, channel: Channel, *, max_inbound: int = 64) -> None:
+    def __init__(
+        self, channel: Channel, *, max_inbound: int = 64, max_unasked: int = 20_000
+    ) -> None:
         self.closed: str | None = None
         """Why it is closed."""
         self.closed_by_peer = False
@@ -113,6 +120,7 @@ class JsonRpc:
             anyio.current_time if self._loop is None else self._loop.time
         )
         """The event loop's."""
+        self._flood = Flood(max_unasked, self.clock, self._flooded)
 
     @property
     def in_flight(self) -> int:
@@ -286,6 +294,7 @@ class JsonRpc:
     def oversized(self, head: bytes, tail: bytes, size: int, limit: int) -> None:
         """A message of `size` bytes was skipped; these are its ends."""
         self.violations += 1
+        self._flood.one_more()
         found = salvage_id(head, tail)
         pending = None if found is None else self._pending.get(found)
         if pending is not None:
@@ -294,6 +303,7 @@ class JsonRpc:
 
     def _garbled(self, data: bytes, error: str) -> None:
         self.violations += 1
+        self._flood.one_more()
         self.noise = data[:_NOISE_BYTES]
         found = salvage_id(data[:100], data[-100:])
         pending = None if found is None else self._pending.get(found)
@@ -305,6 +315,7 @@ class JsonRpc:
         if message.jsonrpc != "2.0":
             self.violations += 1
         if message.method:
+            self._flood.one_more()
             if message.method == "notifications/progress" and message.id is None:
                 self._progress(message)
             else:
@@ -322,6 +333,7 @@ class JsonRpc:
             self.late += 1
         else:
             self.violations += 1
+            self._flood.one_more()
             log.debug("stray_answer", request_id=request_id)
 
     def _progress(self, message: Message) -> None:
@@ -333,6 +345,9 @@ class JsonRpc:
         pending = self._pending.get(same_id(token))
         if pending is not None and pending.on_progress is not None:
             pending.on_progress(progress)
+
+    def _flooded(self, limit: int) -> None:
+        self.peer_gone(f"it sent more than {limit:,} messages in {FLOOD_SECONDS:g} s unasked")
 
     def _report(self, report: ProgressFnT, progress: Progress) -> None:
         self._inbound.spawn(report, progress.progress, progress.total, progress.message)
@@ -349,6 +364,9 @@ def _result_of(answer: Message) -> dict[str, Any]:
     if answer.result is ABSENT:
         raise MCPError(PARSE_ERROR, "the answer has neither result nor error")
     try:
-        return decode_object(answer.result)
+        result = decode_object(answer.result)
     except BAD as bad:
         raise MCPError(PARSE_ERROR, f"the result is malformed: {bad}") from bad
+    if not within(result, MAX_NESTING):
+        raise MCPError(PARSE_ERROR, f"the result is nested deeper than {MAX_NESTING} levels")
+    return result

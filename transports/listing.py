@@ -13,14 +13,12 @@ from mcp.shared.inbound import (
 )
 from mcp_types import PaginatedRequestParams, Tool as WireTool
 
+from nexau.transports.caps import Caps
 from nexau.transports.protocol import ToolSpec
 from nexau.transports.toolcall import OutputSchema, Template
+from nexau.transports.vetting import ListingError, Vetting
 
 MAX_PAGES = 1000
-
-
-class ListingError(Exception):
-    """A listing without an end."""
 
 
 class Stamp:
@@ -75,25 +73,28 @@ class Tool:
         return {**self.template.headers, **mcp_param_headers(self._mirrored, arguments)}
 
 
-async def list_tools(session: ClientSession) -> list[WireTool]:
-    """All pages of `tools/list`; none if the server does not have tools.
+async def list_tools(session: ClientSession, vetting: Vetting | None = None) -> list[WireTool]:
+    """The tools of all pages of `tools/list` that `vetting` keeps; none if the server has none.
 
     Raises MCPError, ValidationError, ListingError.
     """
     capabilities = session.server_capabilities
     if capabilities is None or capabilities.tools is None:
         return []
-    found: list[WireTool] = []
+    vetting = vetting or Vetting(Caps())
     seen: set[str] = set()
     cursor: str | None = None
     for _ in range(MAX_PAGES):
         params = None if cursor is None else PaginatedRequestParams(cursor=cursor)
-        page = await session.list_tools(params=params)
-        found += page.tools
+        try:
+            page = await session.list_tools(params=params)
+        except RecursionError:
+            raise ListingError("a tool that it lists is nested too deeply") from None
+        vetting.take(page.tools)
         cursor = page.next_cursor
         if cursor is None:
-            return found
+            return vetting.kept
         if cursor in seen:
-            raise ListingError(f"tools/list gave the cursor {cursor!r} twice")
+            raise ListingError(f"tools/list gave the cursor {cursor[:80]!r} twice")
         seen.add(cursor)
     raise ListingError(f"tools/list has more than {MAX_PAGES} pages")

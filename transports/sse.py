@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+_MAX_RETRY_DIGITS = 9
+"""Of milliseconds: eleven days."""
+
 
 class Event(Struct, gc=False):
     data: bytes
@@ -87,7 +90,7 @@ class EventParser:
         elif name == b"id":
             if b"\0" not in value:
                 self.last_id = value.decode(errors="replace")
-        elif name == b"retry" and value.isdigit():
+        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             self.retry = int(value) / 1000
 
     def _dispatch(self, events: list[Event]) -> None:

@@ -238,7 +238,7 @@ class StreamableHttp:
     async def _body(self, response: HttpResponse) -> bytes | None:
         """The whole body; None when it has more than `max_message_bytes`. Raises HttpError."""
         length = response.headers.get("content-length", "")
-        if length.isdigit():
+        if length.isdigit() and "content-encoding" not in response.headers:
             if int(length) > self._max:
                 return None
             body = await response.read()

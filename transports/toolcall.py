@@ -7,6 +7,7 @@ import jsonschema_rs
 import msgspec
 from msgspec import Raw, Struct
 
+from nexau.transports.log import get_logger
 from nexau.transports.pending import Lost, Outcome
 from nexau.transports.protocol import (
     Audio,
@@ -19,11 +20,18 @@ from nexau.transports.protocol import (
     Text,
     failure,
 )
-from nexau.transports.wire import ABSENT, BAD, decode_error
+from nexau.transports.schemaguard import SchemaRefused, compile_schema
+from nexau.transports.wire import ABSENT, BAD, decode_error, within
+
+log = get_logger(__name__)
 
 UNKNOWN_METHOD = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
+
+MAX_ERROR_TEXT = 10_000
+"""Characters of a server's error that reach a model."""
+_SHOWN = 1_000
 
 _LOST: dict[str, ErrorClass] = {
     "closed": "unavailable",
@@ -86,27 +94,34 @@ class Template:
 
 
 class OutputSchema:
-    """The schema that a tool's structured content keeps to, compiled when first needed."""
+    """The schema that a tool's structured content keeps to, compiled when first needed.
+
+    Under one that asks for too much (`schemaguard`), anything goes.
+    """
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._schema = schema
         self._validator: jsonschema_rs.Validator | None = None
+        self._refused = False
 
     def complaint(self, structured: Any) -> str | None:
         """Why `structured` does not keep to it; None when it does."""
+        if self._refused:
+            return None
         try:
             if self._validator is None:
-                self._validator = jsonschema_rs.validator_for(self._schema, retriever=_refuse)
+                self._validator = compile_schema(self._schema)
+            if self._validator.is_valid(structured):
+                return None
             self._validator.validate(structured)
+        except SchemaRefused as refused:
+            self._refused = True
+            log.warning("output schema not usable; results go unchecked", reason=str(refused))
         except jsonschema_rs.ValidationError as error:
-            return error.message
-        except (jsonschema_rs.ReferencingError, ValueError) as error:
-            return f"the tool's output schema is invalid: {error}"
+            return error.message[:_SHOWN]
+        except ValueError as error:  # ReferencingError included
+            return f"the tool's output schema is invalid: {error}"[:_SHOWN]
         return None
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"{uri} is not fetched")
 
 
 def read_result(raw: Raw) -> ToolResult:
@@ -115,7 +130,12 @@ def read_result(raw: Raw) -> ToolResult:
 
 
 def to_result(
-    call_id: str, answer: ToolResult, schema: OutputSchema | None, size: int, limit: int
+    call_id: str,
+    answer: ToolResult,
+    schema: OutputSchema | None,
+    size: int,
+    limit: int,
+    nesting: int,
 ) -> Result:
     """What the caller gets for a complete answer of `size` bytes."""
     content = answer.content
@@ -124,6 +144,9 @@ def to_result(
     if size > limit:
         return _cut(call_id, content, size, limit)
     structured = answer.structured_content
+    if structured is not None and not within(structured, nesting):
+        text = f"The server's structured content is nested deeper than {nesting} levels."
+        return failure(call_id, "protocol", text)
     if schema is not None and not answer.is_error:
         complaint = schema.complaint(structured)
         if complaint is not None:
@@ -153,7 +176,7 @@ def error_result(call_id: str, error: Raw, *, listed: bool) -> Result:
         found = decode_error(error)
     except BAD as bad:
         return failure(call_id, "protocol", f"The server's error is malformed: {bad}")
-    text = found.message or f"error {found.code}"
+    text = found.message[:MAX_ERROR_TEXT] or f"error {found.code}"
     error_class: ErrorClass = "tool_error"
     if found.code in (UNKNOWN_METHOD, INVALID_PARAMS):
         error_class = "invalid_arguments" if listed else "unknown_tool"

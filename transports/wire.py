@@ -48,6 +48,7 @@ _progress_decoder = msgspec.json.Decoder(_ProgressParams)
 _cancelled_decoder = msgspec.json.Decoder(_CancelledParams)
 _params_decoder = msgspec.json.Decoder(dict[str, Any])
 
+_NESTED = frozenset({dict, list})
 BAD = (ValueError, RecursionError)
 """What msgspec raises for bytes that are not what they should be (msgspec's own errors and
 UnicodeDecodeError are ValueErrors; nesting beyond the interpreter's limit is RecursionError)."""
@@ -68,6 +69,21 @@ def decode_lines(data: bytes) -> list[Message]:
         else:
             found.append(item)
     return found
+
+
+def within(value: Any, levels: int) -> bool:
+    """Whether decoded JSON is nested in at most so many levels of objects and arrays."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            inner
+            for each in level
+            if type(each) in _NESTED
+            for inner in (each.values() if type(each) is dict else each)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def decode_error(raw: Raw) -> ErrorObject:

@@ -17,11 +17,13 @@ from nexau.models.openai_wire import (
     error_text,
     turn_of,
 )
-from nexau.transports.http import HttpClient, HttpError, HttpResponse, public_url
+from nexau.transports.http import MAX_BODY, HttpClient, HttpError, HttpResponse, public_url
 from nexau.transports.retry import RETRIED, asked_wait
 
 _ERROR_BYTES = 65_536
 _ERROR_TEXT = 500
+_MAX_STREAM = MAX_BODY
+"""Bytes of a streamed answer."""
 
 Hear = Callable[[str, str], Awaitable[None]]
 
@@ -75,9 +77,13 @@ class Exchange:
         if not self._stream or "json" in response.headers.get("content-type", ""):
             return decode_answer(await response.read())
         events, answer = EventData(), StreamedAnswer()
+        size = 0
         try:
             # Past the last event too: a body read to its end leaves the connection usable.
             async for chunk in response.chunks():
+                size += len(chunk)
+                if size > _MAX_STREAM:
+                    raise NotAChatCompletion(f"the stream has more than {_MAX_STREAM:,} bytes")
                 for data in events.feed(chunk):
                     answer.add(data)
                 if hear is not None and (news := answer.news()) is not None:

@@ -26,10 +26,16 @@ class EventData:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._held: list[bytes] = []
+        """Pieces of a line that go after `_rest`: joined once, however many they are."""
         self._lines: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        data = self._rest + chunk
+        if b"\n" not in chunk and b"\r" not in chunk and not self._rest.endswith(b"\r"):
+            self._held.append(chunk)
+            return
+        data = b"".join((self._rest, *self._held, chunk))
+        self._held.clear()
         if b"\r" in data:
             held = b"\r" if data.endswith(b"\r") else b""  # its line feed may be still to come
             data = data.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held

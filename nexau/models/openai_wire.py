@@ -107,6 +107,9 @@ _FINISH: Mapping[str | None, FinishReason] = {
     "content_filter": "content_filter",
 }
 
+MAX_CALLS = 1_000
+"""Of one turn."""
+
 _ID_TOKEN = "token_id:"
 """How vLLM writes tokens with `return_tokens_as_token_ids`."""
 
@@ -181,6 +184,8 @@ def _text(message: WireMessage) -> str:
 
 
 def _calls(wire: Sequence[WireCall], context: Context) -> tuple[ToolCall, ...]:
+    if len(wire) > MAX_CALLS:
+        raise NotAChatCompletion(f"the answer has {len(wire):,} calls, more than {MAX_CALLS:,}")
     calls: list[ToolCall] = []
     seen: set[str] = set()
     for call in wire:
