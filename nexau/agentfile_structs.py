@@ -23,6 +23,7 @@ from nexau.definition import (
     StdioServer,
     Supervision,
 )
+from nexau.transports.caps import Caps
 from nexau.transports.protocol import Limits
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -188,7 +189,8 @@ BOUNDS: dict[tuple[type, str], Meta] = {
         for server in (StdioServer, HttpServer)
         for key in ("in_flight", "max_result_bytes")
     },
-    **{(server, "latency"): _TEXT for server in (StdioServer, HttpServer)},
+    **{(server, key): _TEXT for server in (StdioServer, HttpServer) for key in ("latency", "pins")},
+    **{(Caps, each): _COUNT for each in Caps.__struct_fields__ if each != "any_names"},
 }
 """What the values of a field must keep to; for a mapping, what its keys must."""
 

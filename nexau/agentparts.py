@@ -80,11 +80,13 @@ class Scope(Struct, frozen=True):
 def read_server(name: str, form: Any, scope: Scope, environ: Environ) -> Server | None:
     if form is INVALID:
         return None
-    for steps, message in check_server(form, scope.document.directory, environ):
+    for steps, message in check_server(name, form, scope.document.directory, environ):
         scope.complain(message, "mcp_servers", name, *steps)
     changed: dict[str, Any] = {}
     if form.cwd is not None:
         changed["cwd"] = str(scope.resolve(form.cwd))
+    if form.pins is not None:
+        changed["pins"] = str(scope.resolve(form.pins))
     if form.latency is not None:
         latency = Latency(form.latency) if isinstance(form.latency, str) else form.latency
         file = str(scope.resolve(latency.profile))

@@ -8,6 +8,7 @@ from nexau.definition import DefinitionError, HttpServer, Latency, Server
 from nexau.forms import INVALID
 from nexau.nearest import hint
 from nexau.paths import is_dir, siblings
+from nexau.pins import pins_of
 from nexau.placeholders import faults
 from nexau.problems import clip, display
 from nexau.profiles import read_profile
@@ -19,7 +20,7 @@ _URL = re.compile(r"https?://[^/\s]+\S*")
 
 
 def check_server(
-    server: Server, directory: Path, environ: Mapping[str, str] | None
+    name: str, server: Server, directory: Path, environ: Mapping[str, str] | None
 ) -> Iterator[Fault]:
     if server.pool.max is not None and server.pool.min > server.pool.max:
         yield ("pool", "min"), "min is greater than max"
@@ -31,6 +32,11 @@ def check_server(
     for key, text in server.env.items():
         for message in check_placeholders(text, environ):
             yield ("env", key), message
+    if server.pins:
+        try:
+            pins_of(directory / server.pins, name)
+        except DefinitionError as error:
+            yield ("pins",), str(error)
     if server.latency is not None:
         yield from _check_latency(server.latency, directory)
     if isinstance(server, HttpServer):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from nexau.models.base import Model
+from nexau.transports.caps import Caps
 from nexau.transports.protocol import Limits, ToolSpec
 
 
@@ -191,6 +192,10 @@ class _Server(Struct, frozen=True, kw_only=True):
     latency: str | Latency | None = None
     """Calls take as long, and fail as often, as recorded ones did. As text: the profile, relative
     to the agent file."""
+    caps: Caps = Caps()
+    pins: str | None = None
+    """A file of approved tools (`nexau mcp pin`), relative to the agent file: others are left out,
+    and the server fails when one is not as it was approved."""
 
 
 class StdioServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True):

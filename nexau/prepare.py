@@ -1,6 +1,7 @@
 """From definitions to what rollouts run: models opened, servers started, tools bound by name."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from nexau.servers import ServerPool, ToolsUnavailable
 from nexau.trajectory import AgentRecord
 from nexau.transports.log import get_logger
 from nexau.transports.protocol import Call, Limits, Result, ToolSpec, failure
+from nexau.transports.vetting import skeleton
 
 log = get_logger("nexau.prepare")
 
@@ -194,7 +196,9 @@ def _add(specs: dict[str, ToolSpec], agent: Agent, spec: ToolSpec) -> None:
 def _mcp_tools(
     agent: Agent, servers: Mapping[str, ServerPool], taken: frozenset[str]
 ) -> Iterable[tuple[str, ToolSpec, McpRoute]]:
-    """Each MCP tool under the name that the agent sees; clashing ones get their server's name."""
+    """Each MCP tool under the name that the agent sees. Those that clash, that could be taken for
+    one another, or for another server's, get their server's name before them.
+    """
     found: list[tuple[str, str, ToolSpec, McpRoute]] = []
     for entry in agent.tools:
         if isinstance(entry, McpTools):
@@ -203,12 +207,17 @@ def _mcp_tools(
                 (entry.prefix + spec.name, entry.server, spec, McpRoute(pool.key, spec.name))
                 for spec in _chosen(agent, entry, pool)
             ]
-    counts: dict[str, int] = {}
-    for name, _, _, _ in found:
-        counts[name] = counts.get(name, 0) + 1
+    alike = Counter(skeleton(name) for name in (*taken, *(name for name, *_ in found)))
+    by_skeleton = {skeleton(server): server for server in servers}
     for name, server, spec, route in found:
-        clash = counts[name] > 1 or name in taken
+        others = {begun for begun, other in by_skeleton.items() if other != server}
+        clash = alike[skeleton(name)] > 1 or _poses(name, others)
         yield (f"{server}_{name}" if clash else name), spec, route
+
+
+def _poses(name: str, others: Collection[str]) -> bool:
+    """Whether a tool has the name that one of another server would get in a clash."""
+    return any(skeleton(name[:at]) in others for at, mark in enumerate(name) if mark in "_.-/:")
 
 
 def _chosen(agent: Agent, entry: McpTools, pool: ServerPool) -> list[ToolSpec]:

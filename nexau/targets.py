@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nexau.definition import HttpServer, Server, StdioServer
+from nexau.pins import pins_of
 from nexau.placeholders import expand_env
 from nexau.processes import ProcessActor
 from nexau.redaction import SECRETS
@@ -24,14 +25,16 @@ def locate(
     otherwise. Raises `DefinitionError` for an environment variable that is not set.
     """
     env = _expanded(config.env, f"{name}.env")
+    pins = None if config.pins is None else pins_of((base or Path()) / config.pins, name)
     if isinstance(config, StdioServer):
-        return StdioTarget(_python(config.command), config.args, env, _cwd(config, base)), None
+        command, cwd = _python(config.command), _cwd(config, base)
+        return StdioTarget(command, config.args, env, cwd, config.caps, pins), None
     port = _free_port() if config.command is not None else 0
     url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
     SECRETS.add(urlsplit(url).password or "")
     own = config.sessions == "rollout"
     headers = _expanded(config.headers, f"{name}.headers")
-    target = HttpTarget(url, headers, listen=not own, own_session=own)
+    target = HttpTarget(url, headers, not own, own, config.caps, pins)
     if config.command is None:
         return target, None
     command, cwd = _python(config.command), _cwd(config, base)

@@ -106,7 +106,9 @@ def name_fault(name: str, *, any_names: bool = False) -> str | None:
 
 def shown(name: str) -> str:
     """A name that may be anything, for a message."""
-    text = visible(name)
+    text = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in visible(name)
+    )
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -11,6 +11,7 @@ import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, stop
 from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
+from nexau.cli.pin import PIN_EPILOG, pin
 from nexau.cli.program import start
 from nexau.cli.record import COMPARE_EPILOG, RECORD_EPILOG, compare, record
 from nexau.cli.rows import show
@@ -147,5 +148,6 @@ def _arguments(given: str) -> dict[str, Any]:
         stop(f"the tool's arguments are no JSON object: {error}")
 
 
+app.command(epilog=PIN_EPILOG)(pin)
 app.command(cls=WithCommand, epilog=RECORD_EPILOG)(record)
 app.command(epilog=COMPARE_EPILOG)(compare)

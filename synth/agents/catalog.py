@@ -161,7 +161,7 @@ def faults(catalog: Catalog, directory: Path) -> list[tuple[tuple[str | int, ...
         if not re.fullmatch(NAME_PATTERN, name):
             message = f"expected a letter or _, then up to 63 of A-Z a-z 0-9 _ -, got {clip(name)}"
             found.append((("servers", name), message))
-        for steps, message in check_server(server.start, directory, None):
+        for steps, message in check_server(name, server.start, directory, None):
             found.append((("servers", name, "start", *steps), message))
     seen: dict[tuple[str, str], int] = {}
     for index, tool in enumerate(catalog.tools):

@@ -39,6 +39,7 @@ from nexau.definition import (
 )
 from nexau.forms import FieldShape, fields, options
 from nexau.schemas import json_schema
+from nexau.transports.caps import Caps
 from nexau.transports.protocol import Limits
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
@@ -60,6 +61,7 @@ TITLES: dict[type[Struct], str] = {
     HttpServer: "`mcp_servers`, over streamable HTTP",
     Pool: "`pool`",
     Latency: "`latency`",
+    Caps: "`caps`",
     SpillConfig: "`spill`",
     Limits: "`limits`",
     Supervision: "`supervision`",

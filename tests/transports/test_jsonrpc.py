@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from mcp.shared.exceptions import MCPError
 from trio.testing import MockClock
 
+from nexau.transports.flood import Flood
 from nexau.transports.jsonrpc import JsonRpc
 from nexau.transports.pending import Deadlines, Lost, Pending
 from nexau.transports.stdio import LineSplitter
@@ -139,6 +140,7 @@ def test_whatever_arrives_is_a_message_or_a_violation(data: bytes) -> None:
     rpc.violations, rpc.late, rpc.noise = 0, 0, b""
     rpc._pending, rpc._abandoned = {}, []  # type: ignore[assignment]
     rpc._inbound = Sink()  # type: ignore[assignment]
+    rpc._flood = Flood(1000, lambda: 0.0, lambda limit: None)
     rpc.receive_lines(data)
 
 
