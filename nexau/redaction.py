@@ -32,6 +32,11 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 
+_ESCAPE = r"\\u[0-9A-Fa-f]{4}|\\[\"\\/bfnrt]"
+"""Of JSON; taken whole, so that no secret begins within one."""
+
+_ENDS_WITH_ESCAPE = re.compile(f"(?:{_ESCAPE})$")
+
 _Scan = Callable[[str], bool]
 
 
@@ -47,7 +52,9 @@ class Secrets:
         self._values: set[str] = set()
         self._forms = forms
         self._found: _Scan | None = None
+        self._knows: _Scan | None = None
         self._known: re.Pattern[str] | None = None
+        self._in_json: re.Pattern[str] | None = None
         self._stale = True
         for value in values:
             self.add(value)
@@ -90,8 +97,8 @@ class Secrets:
             text = data.decode()
         except UnicodeDecodeError:
             text = data.decode("utf-8", "surrogateescape")
-            return self._clean(text).encode("utf-8", "surrogateescape")
-        return self._clean(text).encode() if self._found(text) else data
+            return self._clean(text, self._in_json).encode("utf-8", "surrogateescape")
+        return self._clean(text, self._in_json).encode() if self._found(text) else data
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
@@ -99,11 +106,11 @@ class Secrets:
             self._compile()
         if self._found is None or not _suspicious(self._found, text):
             return text
-        return self._clean(text)
+        return self._clean(text, self._known)
 
-    def _clean(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(_unless_escaped, text)
+    def _clean(self, text: str, known: "re.Pattern[str] | None") -> str:
+        if known is not None and self._knows is not None and _suspicious(self._knows, text):
+            text = known.sub(_unless_escape, text)
         if self._forms:
             for found, pattern, instead in _taken_out():
                 # Most lines at which the scan has stopped hold one form, and some are long.
@@ -116,8 +123,11 @@ class Secrets:
         ways = {way for value in tuple(self._values) for way in _written(value)}
         # Longest first, so that a value that begins with another is taken out whole.
         ordered = sorted(ways, key=lambda way: (-len(way), way))
-        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        either = "|".join(map(re.escape, ordered))
+        self._known = re.compile(f"({either})") if ordered else None
+        self._in_json = re.compile(f"({either})|{_ESCAPE}") if ordered else None
         wanted = [_literal(way) for way in ordered]
+        self._knows = _scan("|".join(wanted)) if wanted else None
         if self._forms:
             wanted += [form.fast for form in FORMS]
         self._found = _scan("|".join(wanted)) if wanted else None
@@ -158,20 +168,18 @@ def _written(value: str) -> set[str]:
     return ways
 
 
-def _unless_escaped(match: "re.Match[str]") -> str:
-    r"""Where the first character belongs to an escape (`\n` before `ame`), it is no secret."""
-    at = start = match.start()
-    while at and match.string[at - 1] == "\\":
-        at -= 1
-    return match[0] if (start - at) % 2 else REDACTED
+def _unless_escape(match: "re.Match[str]") -> str:
+    return match[0] if match[1] is None else REDACTED
 
 
 def _unless_inside(match: "re.Match[str]") -> str:
-    """Where a word goes on, it is no key; a letter may be the end of an escape."""
-    before = match.string[max(0, match.start() - 2) : match.start()]
-    last = before[-1:]
-    inside = (last.isascii() and last.isalnum()) or last in ("_", "-")
-    return match[0] if last and inside and before not in ("\\n", "\\r", "\\t") else REDACTED
+    """Where a word goes on, it is no key; but a letter may be the end of an escape."""
+    before = match.string[max(0, match.start() - 6) : match.start()]
+    if not before or _ENDS_WITH_ESCAPE.search(before):
+        return REDACTED
+    last = before[-1]
+    inside = (last.isascii() and last.isalnum()) or last in "_-"
+    return match[0] if inside else REDACTED
 
 
 @functools.cache

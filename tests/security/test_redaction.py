@@ -132,3 +132,14 @@ def test_lines_stay_json(value: object) -> None:
 @given(st.text(alphabet=st.characters(categories=["Cs", "Ll"])))
 def test_half_a_surrogate_pair(text: str) -> None:
     assert "open sesame" not in Secrets(["open sesame"]).text(text + "open sesame")
+
+
+def test_after_a_backslash_that_is_none_of_json() -> None:
+    assert Secrets(["bsecret-value"]).text(r"C:\bsecret-value") == rf"C:\{REDACTED}"
+
+
+@pytest.mark.parametrize("before", ["\\u000A", "\\u000a", "\\n", "\\\\", "\\u00e9"])
+def test_after_an_escape(before: str) -> None:
+    line = f'{{"a":"{before}{KEYS["aws"]}{before}{KEYS["google"]}"}}'.encode()
+    cleaned = Secrets().line(line)
+    assert json.loads(cleaned)["a"] == json.loads(f'"{before}{REDACTED}{before}{REDACTED}"')
