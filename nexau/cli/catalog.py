@@ -26,10 +26,12 @@ from nexau.synth.agents.collect import (
     match_profiles,
     named,
 )
+from nexau.synth.agents.fromworld import is_world, list_world
 
 EPILOG = """
 **SERVER** is `FILE:NAME`, a server of an agent file; or an agent file, for all servers that it and
-its sub-agents declare; or a URL; or, after `--`, a command.
+its sub-agents declare; or a world, which is read without being served; or a URL; or, after `--`, a
+command.
 
 **Examples**
 
@@ -52,6 +54,7 @@ class Request(msgspec.Struct, frozen=True):
     """What was asked for on the command line."""
 
     sources: tuple[Source, ...]
+    worlds: tuple[Path, ...]
     profiles: tuple[Path, ...]
     out: Path
     skip_failing: bool
@@ -84,7 +87,10 @@ def catalog(
     backend: Backend = "uvloop",
 ) -> None:
     """Connect to servers, list their tools, and store them in one file."""
-    sources = list(find_sources(list(servers or ()), ctx.meta.get("command"), timeout))
+    worlds = tuple(Path(each) for each in servers or () if is_world(Path(each)))
+    rest = [each for each in servers or () if Path(each) not in worlds]
+    command = ctx.meta.get("command")
+    sources = list(find_sources(rest, command, timeout)) if rest or command or not worlds else []
     if name is not None:
         if len(sources) != 1:
             stop(f"--name is for one server; these are {len(sources)}")
@@ -93,7 +99,7 @@ def catalog(
     if not is_dir(target.parent):
         stop(f"--out: no directory {target.parent}")
     paths = tuple(Path(each) for each in profile or ())
-    request = Request(tuple(named(sources)), paths, target, skip_failing)
+    request = Request(tuple(named(sources)), worlds, paths, target, skip_failing)
     start(partial(_catalog, request), backend=backend, log_level=log_level)
 
 
@@ -163,7 +169,11 @@ async def _collect(request: Request) -> int:
     async with anyio.create_task_group() as group:
         for index, source in enumerate(request.sources):
             group.start_soon(collect, index, source)
-    done = [each for each in listed if each is not None]
+    worlds = [list_world(path, request.out.parent) for path in request.worlds]
+    done = [*worlds, *(each for each in listed if each is not None)]
+    names = [each.source.name for each in done]
+    if len(set(names)) < len(names):
+        raise nexau.DefinitionError(f"two servers have one name: {', '.join(sorted(names))}")
     failing = [each for each in done if each.error]
     for each in failing:
         say(f"error: {each.error}")

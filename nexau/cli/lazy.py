@@ -36,3 +36,8 @@ class LazyGroup(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of the table, which is the order in which one learns them."""
         return list(self.commands)
+
+
+def lazily(module: str) -> Any:
+    """A module that needs an extra, once the extra is known to be there."""
+    return importlib.import_module(module)

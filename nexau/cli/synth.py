@@ -12,6 +12,8 @@ class Synth(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
         "tasks": ("nexau.cli.synthtasks", "Tasks with gold plans and checks, for a world."),
+        "show": ("nexau.cli.synthshow", "Draw a hierarchy, or the tool graph of a world."),
+        "stats": ("nexau.cli.synthstats", "Measure how diverse hierarchies or worlds are."),
         "catalog": ("nexau.cli.catalog", "Store the tools of real MCP servers in one file."),
     }
 

@@ -20,7 +20,8 @@ from nexau.paths import is_file
 from nexau.problems import AgentFileError
 from nexau.synth.agents.candidates import Options
 from nexau.synth.agents.catalog import Catalog, CatalogServer, encode_catalog, moved, read_catalog
-from nexau.synth.agents.collect import Listed, catalog_of, list_source, named
+from nexau.synth.agents.collect import catalog_of, list_source, named
+from nexau.synth.agents.fromworld import is_world, list_world
 from nexau.synth.agents.generate import BuiltIn, Generation, Settings
 from nexau.synth.agents.matching import Matcher
 from nexau.synth.agents.smoke import is_local
@@ -31,8 +32,8 @@ from nexau.synth.agents.worker import Assignment
 from nexau.synth.lineage import content_id
 
 EPILOG = """
-**--tools** takes a catalog that `nexau synth catalog` wrote, an agent file for all of its servers,
-`FILE:NAME` for one, or a URL; it can be repeated. A server's command comes after `--`.
+**--tools** takes a world, a catalog that `nexau synth catalog` wrote, an agent file for all of its
+servers, `FILE:NAME` for one, or a URL; it can be repeated. A server's command comes after `--`.
 
 **Examples**
 
@@ -74,7 +75,7 @@ def agents(
     specification: Annotated[str, typer.Argument(metavar="SPEC", help="What they are for.")],
     tools: Annotated[
         list[str] | None,
-        typer.Option("--tools", metavar="CATALOG|SERVER", help="Where tools come from."),
+        typer.Option("--tools", metavar="WORLD|CATALOG|SERVER", help="Where tools come from."),
     ] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="How many hierarchies.")] = 10,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
@@ -176,11 +177,15 @@ def _smoke(given: str, catalog: Catalog) -> tuple[int | None, str]:
 async def gather(tools: tuple[str, ...], command: list[str] | None, folder: Path) -> Catalog | None:
     """One catalog of all that was named, for `folder`; None, and said why, where a server fails."""
     catalogs = [each for each in tools if _is_catalog(Path(each))]
-    rest = [each for each in tools if each not in catalogs]
+    worlds = [each for each in tools if each not in catalogs and is_world(Path(each))]
+    rest = [each for each in tools if each not in catalogs and each not in worlds]
     sources = list(find_sources(rest, None, None)) if rest else []
     if command:
         sources += find_sources([], command, None)
-    listed: list[Listed] = []
+    listed = [list_world(Path(each), folder) for each in worlds]
+    taken = [each.source.name for each in listed]
+    if len(set(taken)) < len(taken) or set(taken) & {source.name for source in sources}:
+        stop(f"two of the worlds and servers have one name: {', '.join(sorted(taken))}")
     for source in named(sources):
         listed.append(await list_source(source, folder))
         if listed[-1].error:

@@ -120,7 +120,7 @@ def catalog_of(listed: Sequence[Listed], profiles: Mapping[str, Profile]) -> Cat
             continue
         servers[each.source.name] = each.entry
         profile = profiles.get(each.source.name) or _own_profile(each.source)
-        tools += [_with_latency(tool, profile) for tool in each.tools]
+        tools += [with_latency(tool, profile) if profile else tool for tool in each.tools]
     return Catalog(SCHEMA, servers, tuple(tools))
 
 
@@ -152,7 +152,8 @@ def _own_profile(source: Source) -> Profile | None:
     return read_profile(source.directory / file)
 
 
-def _with_latency(tool: CatalogTool, profile: Profile | None) -> CatalogTool:
+def with_latency(tool: CatalogTool, profile: Profile | None) -> CatalogTool:
+    """The tool, with what a profile recorded of it."""
     found = profile.tool(tool.name) if profile is not None else None
     return tool if found is None else replace(tool, recorded=_recorded(found))
 
