@@ -11,6 +11,7 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from zlib import crc32
@@ -44,6 +45,33 @@ class Drawn(Struct, frozen=True, gc=False):
     text: str = ""
 
 
+class Lateness:
+    """By how much answers come late in the median: the way back to the caller, and timers. Known
+    after a few calls, it is taken off the next pauses."""
+
+    STEP = 1e-5
+    MOST = 0.005
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def observed(self, late: float) -> None:
+        """An answer came `late` after it should, all taken off already; negative for too early."""
+        # As often up as down at the median: stochastic approximation (Robbins and Monro, 1951).
+        step = self.STEP if late > 0 else -self.STEP
+        self.seconds = min(max(self.seconds + step, 0.0), self.MOST)
+
+
+class Ticket:
+    """When a call was sent, and when its answer is due at its caller, where it had to wait."""
+
+    __slots__ = ("due", "sent")
+
+    def __init__(self, sent: float) -> None:
+        self.sent = sent
+        self.due: float | None = None
+
+
 class Replay:
     """One server's profile, and how many calls are in flight at that server."""
 
@@ -61,12 +89,18 @@ class Replay:
         profile lacks.
         """
         self.in_flight = 0
+        self.lateness = Lateness()
         self._errors = errors
         self._concurrency = concurrency
         self._factor = scale / 1000.0
         self._known = {each.name: _Tool(each) for each in profile.tools}
         self._all = list(self._known.values())
         self._default = None if tool is None else self._known[tool]
+
+    @cached_property
+    def clock(self) -> Callable[[], float]:
+        """That of the event loop it is first used in."""
+        return clock()
 
     def draw(self, seed: int, path: str, call_id: str, name: str) -> Drawn:
         """Decided by the arguments and by `in_flight`, to which this call counts already."""

@@ -311,7 +311,7 @@ class ServerPool:
             answering(link, config.timeout, replay, self._spill),
             CALLS_PER_SESSION,
         )
-        return Session(link, callers, self._gates(), replays=replay is not None), ref
+        return Session(link, callers, self._gates(), replay=replay), ref
 
     async def _end(self, session: Session, ref: ActorRef) -> None:
         await session.callers.stop()

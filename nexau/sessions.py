@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nexau.actors import Actor, PoolRef
-from nexau.latency import Replay, clock, pause_until
+from nexau.latency import Replay, Ticket, pause_until
 from nexau.spill import Spill
 from nexau.transports.adaptive import Gate
 from nexau.transports.caller import OnProgress
@@ -212,6 +212,8 @@ class Told(Struct, frozen=True):
     call: Call
     seed: int = 0
     on_progress: OnProgress | None = None
+    ticket: Ticket | None = None
+    """Where latency is replayed."""
 
 
 class ReplayTool(McpTool):
@@ -227,16 +229,15 @@ class ReplayTool(McpTool):
     ) -> None:
         super().__init__(link, timeout, spill)
         self.replay = replay
-        self.clock = clock()
 
     async def receive(self, message: Call | Told) -> Result:
         told = Told(message) if isinstance(message, Call) else message
         call, seed = told.call, told.seed
-        began = self.clock()
+        replay = self.replay
+        ticket = told.ticket or Ticket(replay.clock())
         limit = self.timeout
         if call.deadline is not None:
             limit = min(limit, max(0.0, call.deadline - anyio.current_time()))
-        replay = self.replay
         replay.in_flight += 1
         try:
             drawn = replay.draw(seed, call.trace, call.id, call.name)
@@ -244,7 +245,10 @@ class ReplayTool(McpTool):
                 result = await self._answer(call, told.on_progress)
             else:
                 result = failure(call.id, drawn.error_class, drawn.text or "as recorded")
-            await pause_until(began + min(drawn.seconds, limit), self.clock)
+            due = ticket.sent + min(drawn.seconds, limit)
+            if replay.clock() < due - replay.lateness.seconds:
+                ticket.due = due
+                await pause_until(due - replay.lateness.seconds, replay.clock)
         finally:
             replay.in_flight -= 1
         if drawn.seconds > limit:
@@ -265,35 +269,54 @@ def answering(
 class Session:
     """What a rollout holds of a server: a link and the tool actors that use it."""
 
-    __slots__ = ("callers", "gate", "lease", "link", "replays", "uses")
+    __slots__ = ("callers", "gate", "lease", "link", "replay", "uses")
 
     def __init__(
-        self, link: Link, callers: PoolRef, gate: Gate | None = None, *, replays: bool = False
+        self,
+        link: Link,
+        callers: PoolRef,
+        gate: Gate | None = None,
+        *,
+        replay: Replay | None = None,
     ) -> None:
         self.link = link
         self.callers = callers
         self.gate = gate
-        self.replays = replays
-        """Whether the callers are `ReplayTool`s, which want to know the seed."""
+        self.replay = replay
+        """That of the callers, where they are `ReplayTool`s."""
         self.uses = 0
         self.lease: object = None
 
     def ask(
         self, call: Call, seed: int, on_progress: OnProgress | None = None
     ) -> Awaitable[Result]:
-        plain = on_progress is None and not self.replays
-        message = call if plain else Told(call, seed, on_progress)
-        if self.gate is None:
-            return self.callers.ask(message)
-        return self._in_turn(self.gate, message)
+        if self.gate is not None:
+            return self._in_turn(self.gate, call, seed, on_progress)
+        return self._send(call, seed, on_progress)
 
-    async def _in_turn(self, gate: Gate, message: Call | Told) -> Result:
+    def _send(self, call: Call, seed: int, on_progress: OnProgress | None) -> Awaitable[Result]:
+        if self.replay is not None:
+            return self._replayed(self.replay, call, seed, on_progress)
+        return self.callers.ask(call if on_progress is None else Told(call, seed, on_progress))
+
+    async def _replayed(
+        self, replay: Replay, call: Call, seed: int, on_progress: OnProgress | None
+    ) -> Result:
+        ticket = Ticket(replay.clock())
+        result: Result = await self.callers.ask(Told(call, seed, on_progress, ticket))
+        if ticket.due is not None:
+            replay.lateness.observed(replay.clock() - ticket.due)
+        return result
+
+    async def _in_turn(
+        self, gate: Gate, call: Call, seed: int, on_progress: OnProgress | None
+    ) -> Result:
         began = anyio.current_time()
         await gate.enter()
         entered = anyio.current_time()
         result: Result | None = None
         try:
-            result = await self.callers.ask(message)
+            result = await self._send(call, seed, on_progress)
         finally:
             failed = result is not None and result.error_class in _OVERLOADED
             gate.leave(anyio.current_time(), failed=failed, counts=result is not None)

@@ -1,5 +1,6 @@
 """Latency recorded, and replayed in front of another server, in virtual time."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +15,7 @@ from nexau.actors import open_system
 from nexau.actors._backend import run
 from nexau.comparison import compare_latencies, compare_profiles
 from nexau.group import Group
-from nexau.latency import Drawn, Replay, clock, pause_until
+from nexau.latency import Drawn, Lateness, Replay, clock, pause_until
 from nexau.profiles import SCHEMA, Failures, Level, Profile, Taken, ToolProfile
 from nexau.recording import Plan, Sample, measure
 from nexau.sessions import Link, ReplayTool, Session, Told
@@ -104,7 +105,7 @@ def test_replay_is_near_the_record(lanes: int | None) -> None:
             system.spawn(lambda: group, name="group")
             pool = group.add_pool("calls", lambda: ReplayTool(link, 600.0, replay))
             again = profile(
-                *await measure(Replayed(Session(link, pool, replays=True)), samples, plan)
+                *await measure(Replayed(Session(link, pool, replay=replay)), samples, plan)
             )
             assert replay.in_flight == 0
         assert again is not recorded
@@ -256,3 +257,34 @@ async def test_a_call_with_its_seed_reaches_the_server() -> None:
     fast = FakeConnection()
     found = await tool(Replay(profile(flat(0.1))), fast).receive(Told(Call("a", "look", {}), 5))
     assert (found.content, fast.calls) == ((Text("a"),), 1)
+
+
+def test_lateness_settles_at_the_median() -> None:
+    chance, lateness = random.Random(1), Lateness()
+    for _ in range(2000):
+        lateness.observed(chance.lognormvariate(math.log(3e-4), 1.0) - lateness.seconds)
+    assert lateness.seconds == pytest.approx(3e-4, rel=0.25)
+    for _ in range(2000):
+        lateness.observed(-1.0)
+    assert lateness.seconds == 0.0
+    for _ in range(2000):
+        lateness.observed(1.0)
+    assert lateness.seconds == Lateness.MOST
+
+
+@pytest.mark.anyio
+async def test_the_way_back_is_taken_off() -> None:
+    """An answer is due at its caller, not at the actor that waits."""
+    replay = Replay(profile(flat(3.0)))
+    async with open_system("test") as system:
+        group = Group()
+        system.spawn(lambda: group, name="group")
+        link = linked(FakeConnection())
+        session = Session(
+            link, group.add_pool("calls", lambda: ReplayTool(link, 9.0, replay)), replay=replay
+        )
+        replay.lateness.seconds = 0.002
+        began = replay.clock()
+        await session.ask(Call("a", "look", {}), 1)
+        assert replay.clock() - began >= 0.001 - 1e-6
+    assert replay.lateness.seconds != 0.002, "and learned from"
