@@ -263,7 +263,13 @@ class Writer:
             [call("approve", "approve_refund", order_id=line["id"], amount=amount)],
             answer=f"Approved {amount} cents on {line['id']}.",
         )
-        ask = [delegate("auditor", f"Approve {amount} cents on {line['id']}?", audit)]
+        # A sub-agent sees its task and nothing else: whatever its calls name has to stand there.
+        case = f"Approve {amount} cents on {line['id']} of {line['customer_id']}?"
+        ask = [delegate("auditor", case, audit)]
+        whose = plan(
+            [call("order", "get_order", order_id=line["id"])],
+            answer=f"{line['id']} was ordered by {line['customer_id']}.",
+        )
         steps = plan(
             [call("order", "get_order", order_id=line["id"])],
             [open_return(line, "damaged")],
@@ -274,7 +280,7 @@ class Writer:
         return {
             "input": f"The {line['goods']} in {line['id']} arrived broken, says {line['email']}.",
             "plan": plan(
-                [who(line), delegate("records", f"Is {line['id']} theirs?", listing(line))],
+                [who(line), delegate("records", f"Whose is {line['id']}?", whose)],
                 [delegate("refunds", f"Refund the {line['goods']} of {line['id']}.", steps)],
                 [ticket(line, "Arrived broken")],
                 [close(f"Refunded {amount} cents.")],

@@ -20,6 +20,7 @@ class Nexau(LazyGroup):
         "import": ("nexau.cli.importing", "Convert agent files of the original NexAU runtime."),
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
+        "check-data": ("nexau.cli.check_data", "What is wrong with trajectories as training data."),
         "export": ("nexau.cli.export", "Trajectories in the formats that trainers read."),
         "lineage": ("nexau.cli.lineage", "From what an artefact was made."),
         "world": ("nexau.cli.world", "Serve, show and check worlds."),

@@ -1,0 +1,201 @@
+"""Where values come from: seen before, or made up (rules 10, 20, 21)."""
+
+import re
+from collections.abc import Iterator
+from math import isclose
+
+from nexau.synth.data.checks.facts import Context, Facts, Made, leaves, observed, plain
+from nexau.synth.data.checks.rule import Finding, at, short
+
+TOLERANCE = 0.005
+"""Of a number that follows from others."""
+_MOST = 160
+"""Numbers that are combined in search of one that follows."""
+_CLAIM = re.compile(
+    r"https?://[^\s)>\]\"']+"
+    r"|[\w.+-]+@[\w-]+\.[\w.-]+"
+    r"|\b\d{4}-\d{2}-\d{2}\b"
+    r"|\b[A-Za-z]{1,6}[-_#]\d[\w-]*\b"
+    r"|(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w])"
+)
+_NUMBER = re.compile(r"(?<![\w.-])-?\d[\d,]*(?:\.\d+)?(?![\w])")
+_IS_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+_SMALL = 10
+"""Numbers up to here count things, and are let be."""
+_UNITS = (100.0, 1000.0, 60.0, 24.0, 7.0, 12.0)
+_PLACEHOLDER = re.compile(
+    r"example\.(?:com|org|net)|\bYOUR[_ ]|\byour[-_](?:api|key|token|id|name|email)|^<[^<>]+>$"
+    r"|\bTODO\b|\bTBD\b|\bFIXME\b|^x{3,}$|\bxxxx+\b|^123456(?:789)?0?$|\bplaceholder\b|\bfoo@bar\b"
+    r"|lorem ipsum",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+_PLACE_MARKS = (
+    "example.", "your", "<", "todo", "tbd", "fixme", "xxx", "123456", "placeholder", "foo@bar",
+    "lorem",
+)  # fmt: skip
+"""What each of those has: cheap to look for."""
+
+
+def unsupported_claim(facts: Facts) -> Iterator[Finding]:
+    """10. A number, date, URL or identifier in the answer that nobody has said and none follows."""
+    answer = facts.answer
+    if not answer:
+        return
+    seen = facts.seen
+    numbers: list[float] | None = None
+    for match in _CLAIM.finditer(answer):
+        claim = match.group().rstrip(".,;:")
+        if not claim or _said(claim, seen):
+            continue
+        if _IS_NUMBER.fullmatch(claim):
+            value = float(claim.replace(",", "").lstrip("+"))
+            if abs(value) <= _SMALL and value == int(value):
+                continue
+            if numbers is None:
+                numbers = seen_numbers(facts)
+            if follows(value, numbers):
+                continue
+        yield Finding("unsupported_claim", "hard", f"{claim!r} is in nothing that was seen",
+                      path="answer")  # fmt: skip
+
+
+def _said(claim: str, seen: str) -> bool:
+    if _IS_NUMBER.fullmatch(claim):
+        bare = re.escape(claim.replace(",", "").lstrip("+"))
+        return re.search(rf"(?<![\d.]){bare}(?![\d])", seen.replace(",", "")) is not None
+    return claim in seen or claim.casefold() in seen.casefold()
+
+
+def seen_numbers(facts: Facts) -> list[float]:
+    """Numbers of the user's words and of results, and the sizes of lists in these."""
+    found: dict[float, None] = {}
+    for text in (facts.asked, *facts.observations):
+        for match in _NUMBER.finditer(text):
+            found[float(match.group().replace(",", ""))] = None
+            if len(found) >= _MOST:
+                break
+    for _, made in facts.calls():
+        if made.result is not None:
+            for size in _sizes(made.result.structured):
+                found[float(size)] = None
+    return list(found)
+
+
+def _sizes(value: object) -> Iterator[int]:
+    if isinstance(value, list):
+        yield len(value)
+        for each in value:
+            yield from _sizes(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _sizes(each)
+
+
+def follows(value: float, numbers: list[float]) -> bool:
+    """Whether it is one of them, a unit of one, a sum of all, or of two the sum, difference,
+    product, ratio, percentage or mean, within half a percent."""
+    if any(_near(value, each) for each in numbers) or _near(value, sum(numbers)):
+        return True
+    if any(_near(value, n * u) or _near(value, n / u) for n in numbers for u in _UNITS):
+        return True
+    return any(
+        _of_two(value, one, other) for index, one in enumerate(numbers) for other in numbers[index:]
+    )
+
+
+def _of_two(value: float, one: float, other: float) -> bool:
+    if _near(value, one + other) or _near(value, abs(one - other)):
+        return True
+    if _near(value, one * other) or _near(value, (one + other) / 2):
+        return True
+    if not other or not one:
+        return False
+    ratio = one / other
+    return any(_near(value, each) for each in (ratio, 1 / ratio, 100 * ratio, 100 / ratio))
+
+
+def _near(one: float, other: float) -> bool:
+    return isclose(one, other, rel_tol=TOLERANCE)
+
+
+def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
+    """20. A required argument that names something, and that nothing before has named."""
+    for context in facts.contexts.values():
+        known = _Known(facts, context)
+        for made in context.calls:
+            known.before(made)
+            tool, arguments = made.tool, made.call.arguments
+            if tool is None or arguments is None or tool.delegates:
+                continue
+            for name in tool.identifiers:
+                for value in leaves(arguments.get(name)):
+                    text = plain(value)
+                    if text in tool.constants or known.has(text):
+                        continue
+                    if _new_file(name, made):
+                        continue
+                    yield at(made, "ungrounded_argument", "hard",
+                             f"{name} {short(text)!r} is in nothing that {context.path} has seen",
+                             f"/arguments/{name}")  # fmt: skip
+
+
+def _new_file(name: str, made: Made) -> bool:
+    """A path that is written to may be new."""
+    return (
+        made.tool is not None and made.tool.writes and name.lower().endswith(("path", "filename"))
+    )
+
+
+class _Known:
+    """What an agent has seen, as it goes on."""
+
+    def __init__(self, facts: Facts, context: Context) -> None:
+        said = context.users if context.path != "root" else [facts.trajectory.input]
+        self._texts = [*said, *context.users, *context.prompts]
+        self._results: list[Made] = []
+        self._calls = context.calls
+        self._place = 0
+
+    def before(self, made: Made) -> None:
+        """All results of the steps before that of `made` are known now."""
+        while self._place < len(self._calls):
+            earlier = self._calls[self._place]
+            if earlier.step is made.step or earlier.order >= made.order:
+                break
+            if earlier.result is not None:
+                self._texts.append(observed(earlier.result))
+            self._place += 1
+
+    def has(self, text: str) -> bool:
+        if any(text in seen for seen in self._texts):
+            return True
+        folded = text.casefold()
+        if any(folded in seen.casefold() for seen in self._texts):
+            return True
+        # A path or URL may be put together from parts that were seen.
+        if "/" in text:
+            parts = [part for part in text.split("/") if len(part) > 1]
+            return bool(parts) and all(any(part in seen for seen in self._texts) for part in parts)
+        return False
+
+
+def placeholder_argument(facts: Facts) -> Iterator[Finding]:
+    """21. `example.com`, `YOUR_`, `<...>`, `TODO`, `xxx`, `123456`, that no input has."""
+    argued = facts.argued.lower()
+    if not any(mark in argued for mark in _PLACE_MARKS):
+        return
+    for context, made in facts.calls():
+        if made.call.arguments is None:
+            continue
+        for value in leaves(made.call.arguments):
+            text = plain(value)
+            found = _PLACEHOLDER.search(text)
+            if found is None or text in facts.seen:
+                continue
+            if made.tool is not None and text in made.tool.constants:
+                continue
+            if found.group() in facts.asked or any(found.group() in u for u in context.users):
+                continue
+            yield at(made, "placeholder_argument", "hard", f"{short(text)!r} stands for something",
+                     "/arguments")  # fmt: skip
