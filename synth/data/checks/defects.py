@@ -10,6 +10,7 @@ from nexau.models.base import SystemMessage, TokenData, UserMessage
 from nexau.synth.data.checks.facts import Made, Tool
 from nexau.synth.data.checks.mutating import (
     copied,
+    facts_of,
     final_step,
     good_calls,
     inserted,

@@ -23,6 +23,8 @@ _IS_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 _SMALL = 10
 """Numbers up to here count things, and are let be."""
 _UNITS = (100.0, 1000.0, 60.0, 24.0, 7.0, 12.0)
+_MIXED = (60.0, 24.0, 12.0, 7.0)
+_FEW = 12
 _PLACEHOLDER = re.compile(
     r"example\.(?:com|org|net)|\bYOUR[_ ]|\byour[-_](?:api|key|token|id|name|email)|^<[^<>]+>$"
     r"|\bTODO\b|\bTBD\b|\bFIXME\b|^x{3,}$|\bxxxx+\b|^123456(?:789)?0?$|\bplaceholder\b|\bfoo@bar\b"
@@ -54,7 +56,7 @@ def unsupported_claim(facts: Facts) -> Iterator[Finding]:
                 continue
             if numbers is None:
                 numbers = seen_numbers(facts)
-            if follows(value, numbers):
+            if follows(value, numbers) or _over_columns(value, facts):
                 continue
         yield Finding("unsupported_claim", "hard", f"{claim!r} is in nothing that was seen",
                       path="answer")  # fmt: skip
@@ -82,6 +84,29 @@ def seen_numbers(facts: Facts) -> list[float]:
     return list(found)
 
 
+def _columns(facts: Facts) -> Iterator[list[float]]:
+    """The numbers of a field over the rows of one list."""
+    for _, made in facts.calls():
+        if made.result is not None and isinstance(made.result.structured, dict):
+            for rows in made.result.structured.values():
+                if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+                    for key in rows[0]:
+                        column = [row.get(key) for row in rows if isinstance(row, dict)]
+                        numbers = [float(v) for v in column if isinstance(v, int | float)]
+                        if len(numbers) > 2:
+                            yield numbers
+
+
+def _over_columns(value: float, facts: Facts) -> bool:
+    """Whether it is the sum, the mean or the range of a column."""
+    return any(
+        _near(value, sum(column))
+        or _near(value, sum(column) / len(column))
+        or _near(value, max(column) - min(column))
+        for column in _columns(facts)
+    )
+
+
 def _sizes(value: object) -> Iterator[int]:
     if isinstance(value, list):
         yield len(value)
@@ -99,6 +124,10 @@ def follows(value: float, numbers: list[float]) -> bool:
         return True
     if any(_near(value, n * u) or _near(value, n / u) for n in numbers for u in _UNITS):
         return True
+    if len(numbers) <= _FEW and any(
+        _near(value, one * unit + other) for one in numbers for other in numbers for unit in _MIXED
+    ):
+        return True  # 3 hours and 36 minutes
     return any(
         _of_two(value, one, other) for index, one in enumerate(numbers) for other in numbers[index:]
     )
@@ -170,6 +199,8 @@ class _Known:
     def has(self, text: str) -> bool:
         if any(text in seen for seen in self._texts):
             return True
+        if text.isdigit() and len(text) <= 2 and self._in_words(int(text)):
+            return True
         folded = text.casefold()
         if any(folded in seen.casefold() for seen in self._texts):
             return True
@@ -178,6 +209,25 @@ class _Known:
             parts = [part for part in text.split("/") if len(part) > 1]
             return bool(parts) and all(any(part in seen for seen in self._texts) for part in parts)
         return False
+
+    def _in_words(self, number: int) -> bool:
+        word = number_word(number)
+        return any(word in seen.lower() for seen in self._texts)
+
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def number_word(number: int) -> str:
+    """Of 0 to 99."""
+    if number < 20:
+        return _ONES[number]
+    tens = _TENS[number // 10 - 2]
+    return tens if number % 10 == 0 else f"{tens}-{_ONES[number % 10]}"
 
 
 def placeholder_argument(facts: Facts) -> Iterator[Finding]:
