@@ -18,6 +18,7 @@ from nexau.cli.program import start
 from nexau.cli.serving import WithCommand
 from nexau.paths import is_file
 from nexau.problems import AgentFileError
+from nexau.synth.agents import written
 from nexau.synth.agents.candidates import Options
 from nexau.synth.agents.catalog import Catalog, CatalogServer, encode_catalog, moved, read_catalog
 from nexau.synth.agents.collect import catalog_of, list_source, named
@@ -67,6 +68,7 @@ class Request(msgspec.Struct, frozen=True):
     model: Any
     smoke: str
     workers: int
+    writer: nexau.OpenAIModel | None
 
 
 @app.command(cls=WithCommand, epilog=EPILOG)
@@ -104,6 +106,14 @@ def agents(
         ),
     ] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes that make candidates.")] = 1,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL|AGENT",
+            help="A model that matches tools and writes names and prompts: openai:NAME, or an agent"
+            " file, whose model it is. Without it a grammar writes them.",
+        ),
+    ] = None,
     log_level: LogLevel = "warning",
     backend: Backend = "uvloop",
 ) -> None:
@@ -121,7 +131,11 @@ def agents(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         stop(f"--out: {out} is no folder")
-    request = Request(tuple(tools or ()), command, options, n, folder, model, smoke, workers)
+    if writer is not None and workers > 1:
+        stop("--workers is for the grammar; a model's answers are waited for side by side")
+    request = Request(
+        tuple(tools or ()), command, options, n, folder, model, smoke, workers, _writer(writer)
+    )
     start(partial(_agents, request), backend=backend, log_level=log_level)
 
 
@@ -145,17 +159,57 @@ async def _generate(request: Request) -> int:
     matcher = Matcher(ToolGraph(catalog.tools).facts)
     ranked = tuple(match.tool for match in matcher.rank(options.specification))
     limit, smoke = _smoke(request.smoke, catalog)
+    writer = request.writer
+    matching = "lexical" if writer is None else f"model {writer.name}"
     run = RunFile(SCHEMA, options.specification, options.seed, options.complexity,
-                  options.distractors, options.most, request.model, "grammar", "lexical",
+                  options.distractors, options.most, request.model,
+                  "grammar" if writer is None else f"model {writer.name}", matching,
                   smoke, identity)  # fmt: skip
     store = Store(request.out)
     store.open(run, encode_catalog(catalog, json=True))
     parents = (content_id("specification", options.specification), identity)
     work = Assignment(str(request.out), options, ranked, request.model, parents)
     generation = Generation(store, Settings(request.n, limit), request.model)
-    count = await _tell(generation.run(BuiltIn(work, request.workers)))
+    if writer is None:
+        count = await _tell(generation.run(BuiltIn(work, request.workers)))
+    else:
+        count = await _by_model(work, generation, catalog, writer)
     say(f"{count:,} hierarchies in {request.out}, {len(store.rejected):,} candidates rejected")
     return OK
+
+
+async def _by_model(
+    work: Assignment, generation: Generation, catalog: Catalog, writer: nexau.OpenAIModel
+) -> int:
+    folder = generation.store.folder
+    chosen, kept = folder / "matching.json", folder / "writing.jsonl"
+    async with nexau.open_runtime(seed=work.options.seed) as runtime:
+        if chosen.is_file():
+            ranked = msgspec.json.decode(chosen.read_bytes(), type=list[int])
+        else:
+            spec = work.options.specification
+            ranked, done = await written.match(runtime, writer, catalog, work.ranked, spec)
+            written.keep(kept, done)
+            chosen.write_bytes(msgspec.json.encode(ranked))
+        work = msgspec.structs.replace(work, ranked=tuple(ranked))
+        source = written.ByModel(work, runtime, writer, writer.name, kept)
+        return await _tell(generation.run(source))
+
+
+def _writer(given: str | None) -> nexau.OpenAIModel | None:
+    """The model that `--writer` names."""
+    if given is None:
+        return None
+    if is_file(Path(given)):
+        try:
+            model: Any = nexau.load_agent(given).model
+        except nexau.DefinitionError as error:
+            stop(str(error))
+    else:
+        model = model_from_text(given)
+    if not isinstance(model, nexau.OpenAIModel):
+        stop(f"--writer: expected openai:NAME or an agent file with such a model, got {given!r}")
+    return model
 
 
 async def _tell(records: AsyncIterator[Any]) -> int:

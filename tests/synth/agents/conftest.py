@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+import nexau.cli.program
 from nexau.definition import StdioServer
 from nexau.synth.agents.candidates import Maker, Options
 from nexau.synth.agents.catalog import (
@@ -79,3 +80,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "desk.json"
     write_catalog(path, catalog_of([listed], {}))
     return path
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's process keeps its garbage collector and its logging."""
+    monkeypatch.setattr(nexau.cli.program, "tune_gc", lambda: None)
+    monkeypatch.setattr(nexau.cli.program.logs, "configure", lambda level: None)

@@ -20,7 +20,7 @@ def call(*arguments: str) -> Result:
     return result
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("world") / "run"
     done = call("agents", "Returns and refunds", "--tools", str(WORLD), "--n", "12",
