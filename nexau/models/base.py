@@ -55,6 +55,8 @@ class TokenData(Struct, frozen=True, omit_defaults=True, gc=False):
     logprobs: tuple[float, ...] = ()
     """Natural logarithms, one for each token of the response: as many as `response_ids`, where
     both are given. An endpoint may give either without the other."""
+    incomplete: bool = False
+    """The endpoint says that it wrote more tokens than it gives ids of."""
 
 
 class Turn(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -93,6 +93,7 @@ class StreamedAnswer:
         choice = self._choice
         choice.finish_reason = chunk.finish_reason or choice.finish_reason
         choice.prompt_token_ids = chunk.prompt_token_ids or choice.prompt_token_ids
+        choice.meta_info = chunk.meta_info or choice.meta_info
         if chunk.token_ids:
             choice.token_ids = (choice.token_ids or []) + chunk.token_ids
         if chunk.logprobs is not None and chunk.logprobs.content:

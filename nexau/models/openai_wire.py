@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nexau.definition import Price
 from nexau.models.base import FinishReason, TokenData, ToolCall, Turn
@@ -53,7 +54,7 @@ class WireLogprobs(Struct):
 
 
 class WireMeta(Struct):
-    """SGLang, with `return_meta_info`."""
+    """SGLang, with `return_meta_info`. In streams each chunk has all of the list so far."""
 
     output_token_logprobs: list[tuple[float, int, Any]] | None = None
 
@@ -144,14 +145,18 @@ def turn_of(answer: WireAnswer, context: Context) -> Turn:
     assert message is not None
     calls = _calls(message.tool_calls, context) if message.tool_calls else ()
     finish = _FINISH.get(choice.finish_reason, "other")
+    usage, tokens = _usage(answer.usage, context.price), _tokens(answer, choice)
+    if tokens is not None and 0 < len(tokens.response_ids) < usage.output_tokens:
+        # vLLM, for one, loses those of streamed tool calls (its issue 27482).
+        tokens = replace(tokens, incomplete=True)
     return Turn(
         _text(message),
         calls,
         reasoning_of(message) or None,
         "tool_calls" if calls and finish == "stop" else finish,
-        _usage(answer.usage, context.price),
+        usage,
         answer.model or context.name,
-        _tokens(answer, choice),
+        tokens,
     )
 
 

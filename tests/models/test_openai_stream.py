@@ -125,6 +125,19 @@ def test_token_ids_add_up() -> None:
     assert answer.choices[0].token_ids == [3, 4]
 
 
+def test_meta_info_has_all_so_far() -> None:
+    """As SGLang streams it."""
+    first = {"output_token_logprobs": [[-1.0, 3, None]]}
+    both = {"output_token_logprobs": [[-1.0, 3, None], [-2.0, 4, None]]}
+    stream = event({"content": "a"}, meta_info=first, prompt_token_ids=[1, 2])
+    answer = added(stream + event({"content": "b"}, meta_info=both) + event({}) + DONE)
+    assert answer.choices
+    meta = answer.choices[0].meta_info
+    assert meta is not None
+    assert meta.output_token_logprobs == [(-1.0, 3, None), (-2.0, 4, None)]
+    assert answer.choices[0].prompt_token_ids == [1, 2]
+
+
 def test_data_over_several_lines_is_one_event() -> None:
     events = EventData()
     assert list(events.feed(b"data: {\ndata:}\n\nevent: x\n\n")) == [b"{\n}"]

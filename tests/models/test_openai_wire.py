@@ -175,6 +175,14 @@ def test_usage(usage: Any, expected: Usage) -> None:
                           "logprobs": {"content": [{"token": "a", "logprob": -1.0}]}}]},
             TokenData((), (3, 4), ()),
         ),
+        (  # vLLM, streamed calls: ids of some tokens are lost
+            {"usage": {"completion_tokens": 3}, "choices": [{"message": {}, "token_ids": [3, 4]}]},
+            TokenData((), (3, 4), (), incomplete=True),
+        ),
+        (
+            {"usage": {"completion_tokens": 2}, "choices": [{"message": {}, "token_ids": [3, 4]}]},
+            TokenData((), (3, 4), ()),
+        ),
         ({"choices": [{"message": {}, "logprobs": None}]}, None),
     ],
 )  # fmt: skip
