@@ -29,8 +29,10 @@ MANY = 4096
 """Entries that may wait; from then on agents wait with their next turn."""
 LIMIT = 8 << 20
 """Bytes of trajectories that were sealed and not yet handed on; from then on slots wait."""
-HELD = 0.02
-"""Seconds that a write may hold the event loop before a thread takes over."""
+HELD = 0.05
+"""Seconds that a write may hold the event loop before a thread takes over..."""
+WARY = 64
+"""... for so many writes: on a busy machine it may have been the processor that was not there."""
 AGAIN = 1.0
 """Seconds between attempts to write to a full disk."""
 
@@ -71,6 +73,9 @@ class Journal:
         self._trajectories = trajectories
         self._flush = durability.flush
         self._sync = durability.sync
+        self._lines: list[bytes] = []
+        """Entries that are encoded already, and how many and how long they are."""
+        self._line_count = self._line_bytes = 0
         self._sealed: list[Finished] = []
         self._written: deque[Finished] = deque()
         self._waiting_bytes = 0
@@ -80,7 +85,8 @@ class Journal:
         self._begun = self._ended = 0
         """Batches."""
         self._count = self._bytes = self._syncs = self._stalls = self._lost = 0
-        self._held = False
+        self._held = 0
+        """Writes that are yet to be given to a thread."""
         self._synced_at = 0.0
         self._limiter = anyio.CapacityLimiter(1)
         self._closing = False
@@ -94,9 +100,9 @@ class Journal:
         """As `nexau.scope.Durable`."""
         if self._flush == 0:
             await self._written_up_to_here()
-        elif len(self.entries) >= MANY:
+        elif len(self.entries) >= MANY or self._line_bytes >= LIMIT:
             self._wake.set()
-            while len(self.entries) >= MANY and not self._given_up:
+            while (len(self.entries) >= MANY or self._line_bytes >= LIMIT) and not self._given_up:
                 await self._changed.wait()
 
     async def seal(self, place: int, attempt: int, trajectory: Trajectory) -> None:
@@ -106,6 +112,8 @@ class Journal:
             await self._changed.wait()
         if self._given_up:
             return
+        # Now, while the events are in the processor's cache, and they need not live on.
+        self._encode()
         self._sealed.append(Finished(place, attempt, trajectory, line))
         self._waiting_bytes += len(line)
         if not self._flush or self._waiting_bytes >= LIMIT // 2:
@@ -132,7 +140,7 @@ class Journal:
             "bytes": self._bytes,
             "batches": self._ended,
             "syncs": self._syncs,
-            "waiting": len(self.entries),
+            "waiting": len(self.entries) + self._line_count,
             "waiting_bytes": self._waiting_bytes,
             "stalls": self._stalls,
             "stalled": str(self.stalled) if self.stalled is not None else None,
@@ -149,10 +157,11 @@ class Journal:
         """Until `finish`. Raises the OSError of a disk that fails, or that is full when the run is
         stopped.
         """
+        self._synced_at = anyio.current_time()
         async with transparent(anyio.create_task_group()) as group:
             group.start_soon(self._hand_on, deliver)
             try:
-                while not (self._closing and not self.entries and not self._sealed):
+                while not (self._closing and not self._anything):
                     await self._pause()
                     await self._commit()
                 await self._synced()
@@ -186,6 +195,11 @@ class Journal:
 
     # The writer.
 
+    @property
+    def _anything(self) -> bool:
+        """Whether something is to be written."""
+        return bool(self.entries or self._lines or self._sealed)
+
     async def _pause(self) -> None:
         if self._flush == 0:
             await self._wake.wait()
@@ -198,7 +212,7 @@ class Journal:
                 self._wake.set()
 
     async def _commit(self) -> None:
-        if not self.entries and not self._sealed:
+        if not self._anything:
             await anyio.lowlevel.checkpoint()
             return await self._sync_if_due()
         self._idle = False
@@ -223,14 +237,27 @@ class Journal:
 
     def _make(self) -> Batch:
         self._begun += 1
+        self._encode()
         done, self._sealed = self._sealed, []
-        try:
-            batch = make_batch(self.entries, done, self._journal, self._trajectories)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            self.entries[:] = [entry for entry in self.entries if self._encodes(entry)]
-            batch = make_batch(self.entries, done, self._journal, self._trajectories)
-        self.entries.clear()
+        lines = b"".join(self._lines)
+        batch = make_batch(lines, self._line_count, done, self._journal, self._trajectories)
+        self._lines.clear()
+        self._line_count = self._line_bytes = 0
         return batch
+
+    def _encode(self) -> None:
+        entries = self.entries
+        if not entries:
+            return
+        try:
+            lines = encoder.encode_lines(entries)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            entries[:] = [entry for entry in entries if self._encodes(entry)]
+            lines = encoder.encode_lines(entries)
+        self._lines.append(lines)
+        self._line_bytes += len(lines)
+        self._line_count += len(entries)
+        entries.clear()
 
     def _encodes(self, entry: Any) -> bool:
         """What cannot be JSON is left out: its rollout is resumed from before it."""
@@ -244,11 +271,13 @@ class Journal:
     async def _write(self, batch: Batch) -> None:
         self._bytes += sum(len(data) for _, data in batch.pieces)
         if self._held:
+            self._held -= 1
             await self._in_thread(batch.write)
             return
         began = time.perf_counter()
         batch.write()
-        self._held = self._files.threaded and time.perf_counter() - began > HELD
+        if self._files.threaded and time.perf_counter() - began > HELD:
+            self._held = WARY
 
     async def _try(self, work: Callable[[], Awaitable[None]]) -> bool:
         """Whether it was done; False after a wait for a full disk."""
@@ -328,7 +357,7 @@ class Journal:
 
     async def _written_up_to_here(self) -> None:
         """Until the batch is written that has, or will have, all that was kept so far."""
-        target = self._begun + 1 if self.entries else self._begun
+        target = self._begun + 1 if self._anything else self._begun
         while self._ended < target and not self._given_up:
             await self._changed.wait()
 

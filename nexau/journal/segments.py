@@ -6,7 +6,6 @@ Synchronous: `nexau.journal.keeper` decides when, and what may wait for what.
 import zlib
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -168,24 +167,27 @@ class Batch:
 
 
 def make_batch(
-    entries: list[Any], done: list[Finished], journal: JournalFiles, trajectories: TrajectoryFiles
+    lines: bytes,
+    count: int,
+    done: list[Finished],
+    journal: JournalFiles,
+    trajectories: TrajectoryFiles,
 ) -> Batch:
     """The journal comes first: a trajectory that its index lacks is sealed again from it."""
     batch = Batch()
-    batch.entries = len(entries)
+    batch.entries = count
     batch.done = done
-    if entries:
-        batch.pieces.append((journal.file, seal_batch(_encoded(entries), len(entries))))
+    if count:
+        batch.pieces.append((journal.file, seal_batch(_clean(lines), count)))
     if done:
-        lines, index = trajectories.pieces(done)
-        batch.pieces.append((trajectories.data, lines))
+        data, index = trajectories.pieces(done)
+        batch.pieces.append((trajectories.data, data))
         batch.pieces.append((trajectories.index, index))
     return batch
 
 
-def _encoded(entries: list[Any]) -> bytes:
-    """Lines, without secrets: what a resumed agent is shown again is shown without them."""
-    lines = encoder.encode_lines(entries)
+def _clean(lines: bytes) -> bytes:
+    """Without secrets: what a resumed agent is shown again is shown without them."""
     if SECRETS.line(lines) is lines:
         return lines
     return b"".join(SECRETS.line(line) for line in lines.splitlines(keepends=True))
