@@ -15,6 +15,7 @@ class Nexau(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "run": ("nexau.cli.run", "One rollout of an agent: watch it work, or pipe it on."),
         "rollout": ("nexau.cli.rollout", "Rollouts of many tasks, as JSON lines on stdout."),
+        "runs": ("nexau.cli.runs", "Runs that were kept: list, show, verify, print."),
         "check": ("nexau.cli.check", "Find what is wrong with agent and task files."),
         "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
         "import": ("nexau.cli.importing", "Convert agent files of the original NexAU runtime."),
