@@ -56,9 +56,12 @@ class RunDirectory:
         self.recovered = recovered
         self.accepts = False
         """Whether the run may go on with what has changed."""
+        self.segment = SEGMENT
+        """Bytes from which a file is continued in the next one."""
         self._lock: int | None = lock
 
-    def open_journal(self, durability: Durability, *, size: int = SEGMENT) -> Journal:
+    def open_journal(self, durability: Durability) -> Journal:
+        size = self.segment
         journal = JournalFiles(self.files, self.root, size=size)
         trajectories = TrajectoryFiles(self.files, self.root, size=size)
         return Journal(self.files, journal, trajectories, self.recovered.progress, durability)
@@ -199,7 +202,9 @@ def resume_run(
 def changes_of(manifest: Manifest, agent: Agent) -> list[str]:
     """What is not as it was when the run was last started."""
     changes = differences(manifest.files, files_of(agent))
-    if not changes and manifest.definition != definition_of(agent):
+    # What was made from files is known by them, whatever a later version reads out of them.
+    made_in_code = manifest.agent_file is None
+    if made_in_code and manifest.definition != definition_of(agent):
         changes.append("the definition of the agent has changed")
     return changes
 

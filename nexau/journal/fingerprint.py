@@ -128,7 +128,12 @@ def _plain(agent: Agent) -> dict[str, Any]:
 
 def _config(value: Any) -> dict[str, Any]:
     """Without paths, which differ where the run is moved: `files_of` has what is in them."""
-    plain: dict[str, Any] = msgspec.to_builtins(value)
+    # Without what is by default, so that a later version's new keys change nothing.
+    plain: dict[str, Any] = {
+        field.name: msgspec.to_builtins(getattr(value, field.name))
+        for field in msgspec.structs.fields(value)
+        if getattr(value, field.name) != field.default
+    }
     if isinstance(value, ScriptModel | ReplayModel):
         plain.pop("file", None)
     if isinstance(value, StdioServer | HttpServer):

@@ -16,6 +16,7 @@ from nexau.journal.keeper import Durability
 from nexau.journal.recovery import Recovered, recover
 from nexau.journal.testing import MemoryFiles
 from nexau.models.base import ModelError, ModelRequest, ToolCall, ToolMessage, Turn
+from nexau.runs import Run
 from nexau.testing import FunctionPolicy, ListSink
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Limits, Usage
@@ -104,21 +105,30 @@ class Played:
         """Whatever any of the processes gave to its sink."""
         self.repairs: list[str] = []
 
-    async def process(self, *, kill_after: float | None = None, fill_at: int | None = None) -> bool:
-        """Whether it ran to the end."""
+    async def process(
+        self,
+        *,
+        kill_after: float | None = None,
+        power: random.Random | None = None,
+        cancel_after: float | None = None,
+    ) -> bool:
+        """Whether it ran to the end. `power`: the machine is killed, not the process alone."""
         agent = self.world.agent()
         sink = ListSink()
         ended = False
         with anyio.CancelScope() as life:
             async with nexau.open_runtime() as runtime, anyio.create_task_group() as group:
                 if kill_after is not None:
-                    group.start_soon(self._kill, kill_after, life)
+                    group.start_soon(self._kill, kill_after, life, power)
                 directory = self._directory(agent)
+                directory.segment = self.segment
                 self.repairs += directory.recovered.repairs
                 async with runtime.rollouts(
                     agent, self.tasks, concurrency=self.concurrency, sinks=[sink],
                     out=directory, durability=self.durability,
                 ) as run:  # fmt: skip
+                    if cancel_after is not None:
+                        group.start_soon(self._cancel, cancel_after, run)
                     try:
                         await run.wait()
                         ended = True
@@ -127,10 +137,19 @@ class Played:
                 group.cancel_scope.cancel()
         return ended and not self.files.dead
 
-    async def _kill(self, after: float, life: anyio.CancelScope) -> None:
+    async def _kill(
+        self, after: float, life: anyio.CancelScope, power: random.Random | None
+    ) -> None:
         await anyio.sleep(after)
-        self.files.die()
+        if power is None:
+            self.files.die()
+        else:
+            self.files.lose_power(power)
         life.cancel()
+
+    async def _cancel(self, after: float, run: Run) -> None:
+        await anyio.sleep(after)
+        run.cancel()
 
     def _directory(self, agent: Agent) -> Any:
         if "run.json" in self.files.names(ROOT):
