@@ -24,6 +24,7 @@ from nexau.definition import (
     Supervision,
 )
 from nexau.transports.caps import Caps
+from nexau.transports.confinement import Confinement
 from nexau.transports.protocol import Limits
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -190,6 +191,10 @@ BOUNDS: dict[tuple[type, str], Meta] = {
         for key in ("in_flight", "max_result_bytes")
     },
     **{(server, key): _TEXT for server in (StdioServer, HttpServer) for key in ("latency", "pins")},
+    **{
+        (Confinement, each): _COUNT
+        for each in ("memory_bytes", "cpu_seconds", "file_bytes", "open_files")
+    },
     **{(Caps, each): _COUNT for each in Caps.__struct_fields__ if each != "any_names"},
 }
 """What the values of a field must keep to; for a mapping, what its keys must."""

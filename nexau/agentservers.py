@@ -12,10 +12,17 @@ from nexau.pins import pins_of
 from nexau.placeholders import faults
 from nexau.problems import clip, display
 from nexau.profiles import read_profile
+from nexau.transports.confinement import Confinement
 
 Fault = tuple[tuple[str | int, ...], str]
 """Steps from the server to the key, and a message."""
 
+_OF_A_COMMAND: tuple[tuple[str, object], ...] = (
+    ("args", ()),
+    ("env", {}),
+    ("cwd", None),
+    ("confine", Confinement()),
+)
 _URL = re.compile(r"https?://[^/\s]+\S*")
 
 
@@ -71,8 +78,8 @@ def _check_http(server: HttpServer, environ: Mapping[str, str] | None) -> Iterat
     if server.url and not server.url.startswith("${") and not _URL.fullmatch(server.url):
         yield ("url",), f"expected http://... or https://..., got {clip(server.url)}"
     if server.command is None:
-        for key in ("args", "env", "cwd"):
-            if getattr(server, key):
+        for key, default in _OF_A_COMMAND:
+            if getattr(server, key) != default:
                 yield (key,), f"{key} is for a server with a command"
         if "{port}" in server.url:
             yield ("url",), "{port} is for a server with a command"

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from nexau.models.base import Model
 from nexau.transports.caps import Caps
+from nexau.transports.confinement import Confinement
 from nexau.transports.protocol import Limits, ToolSpec
 
 
@@ -192,6 +193,7 @@ class _Server(Struct, frozen=True, kw_only=True):
     latency: str | Latency | None = None
     """Calls take as long, and fail as often, as recorded ones did. As text: the profile, relative
     to the agent file."""
+    confine: Confinement = Confinement()
     caps: Caps = Caps()
     pins: str | None = None
     """A file of approved tools (`nexau mcp pin`), relative to the agent file: others are left out,
@@ -201,6 +203,7 @@ class _Server(Struct, frozen=True, kw_only=True):
 class StdioServer(_Server, frozen=True, forbid_unknown_fields=True, kw_only=True):
     command: str
     args: tuple[str, ...] = ()
+    """`{here}` in one is the agent file's directory."""
     env: dict[str, str] = {}
     """Added to a minimal environment. `${NAME}` in a value is read from the environment."""
     cwd: str | None = None

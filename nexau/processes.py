@@ -4,6 +4,7 @@ import anyio
 
 from nexau.actors import Actor
 from nexau.sessions import SessionLost
+from nexau.transports.confinement import Confinement
 from nexau.transports.process import ProcessError, describe_exit, open_process
 
 READY_POLL = 0.02
@@ -26,6 +27,7 @@ class ProcessActor(Actor):
         cwd: str | None,
         port: int,
         start_timeout: float,
+        confine: Confinement,
     ) -> None:
         self.name = name
         self.command = command
@@ -34,6 +36,7 @@ class ProcessActor(Actor):
         self.cwd = cwd
         self.port = port
         self.start_timeout = start_timeout
+        self.confine = confine
         self._gone: str | None = None
 
     async def started(self) -> None:
@@ -50,7 +53,12 @@ class ProcessActor(Actor):
     async def _hold(self) -> None:
         try:
             async with open_process(
-                self.command, self.args, env=self.env, cwd=self.cwd, pipes=False
+                self.command,
+                self.args,
+                env=self.env,
+                cwd=self.cwd,
+                pipes=False,
+                confine=self.confine,
             ) as process:
                 returncode = await process.wait()
                 self._gone = (

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from nexau.definition import HttpServer, Server, StdioServer
 from nexau.pins import pins_of
 from nexau.placeholders import expand_env
 from nexau.processes import ProcessActor
 from nexau.redaction import SECRETS
 from nexau.sessions import Target
+from nexau.transports.confinement import Confinement
 from nexau.transports.connection import HttpTarget, StdioTarget
 
 
@@ -26,9 +29,11 @@ def locate(
     """
     env = _expanded(config.env, f"{name}.env")
     pins = None if config.pins is None else pins_of((base or Path()) / config.pins, name)
+    confine = _resolved(config.confine, base)
     if isinstance(config, StdioServer):
         command, cwd = _python(config.command), _cwd(config, base)
-        return StdioTarget(command, config.args, env, cwd, config.caps, pins), None
+        args = tuple(_here(arg, base) for arg in config.args)
+        return StdioTarget(command, args, env, cwd, confine, config.caps, pins), None
     port = _free_port() if config.command is not None else 0
     url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
     SECRETS.add(urlsplit(url).password or "")
@@ -39,9 +44,9 @@ def locate(
         return target, None
     command, cwd = _python(config.command), _cwd(config, base)
     env = {key: text.replace("{port}", str(port)) for key, text in env.items()}
-    args = tuple(arg.replace("{port}", str(port)) for arg in config.args)
+    args = tuple(_here(arg, base).replace("{port}", str(port)) for arg in config.args)
     timeout = config.start_timeout
-    return target, lambda: ProcessActor(name, command, args, env, cwd, port, timeout)
+    return target, lambda: ProcessActor(name, command, args, env, cwd, port, timeout, confine)
 
 
 def _expanded(values: Mapping[str, str], where: str) -> dict[str, str]:
@@ -53,6 +58,18 @@ def _expanded(values: Mapping[str, str], where: str) -> dict[str, str]:
 def _python(command: str) -> str:
     """`{python}` is the interpreter that runs this."""
     return command.replace("{python}", sys.executable)
+
+
+def _here(arg: str, base: Path | None) -> str:
+    """`{here}` is the agent file's directory."""
+    return arg.replace("{here}", str((base or Path()).absolute())) if "{here}" in arg else arg
+
+
+def _resolved(confine: Confinement, base: Path | None) -> Confinement:
+    """With the paths that a sandbox opens made absolute."""
+    top = (base or Path()).absolute()
+    read = None if confine.read is None else tuple(str(top / path) for path in confine.read)
+    return replace(confine, read=read, write=tuple(str(top / path) for path in confine.write))
 
 
 def _cwd(config: StdioServer | HttpServer, base: Path | None) -> str | None:

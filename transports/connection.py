@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from nexau.transports.caller import Caller
 from nexau.transports.caps import Caps
+from nexau.transports.confinement import Confinement
 from nexau.transports.http import HttpClient, open_http
 from nexau.transports.jsonrpc import JsonRpc
 from nexau.transports.log import get_logger
@@ -60,6 +61,7 @@ class StdioTarget(Struct, frozen=True):
     env: dict[str, str] = {}
     """Added to a minimal environment (`nexau.transports.process.INHERITED`)."""
     cwd: str | None = None
+    confine: Confinement = Confinement()
     caps: Caps = Caps()
     pins: dict[str, str] | None = None
     """Digests of the tools that are approved (`nexau.transports.vetting.digest`), by name. Others
@@ -375,7 +377,12 @@ class _Opening:
         try:
             process = await stack.enter_async_context(
                 open_process(
-                    target.command, target.args, env=target.env, cwd=target.cwd, grace=GRACE
+                    target.command,
+                    target.args,
+                    env=target.env,
+                    cwd=target.cwd,
+                    grace=GRACE,
+                    confine=target.confine,
                 )
             )
         except ProcessError as error:

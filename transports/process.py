@@ -6,13 +6,20 @@ that its group's number cannot be given to anybody else in between. POSIX only.
 """
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
+from nexau.transports.confinement import Confinement, ConfinementError, command_line
+from nexau.transports.descendants import Strayed, kill, strayed
 from nexau.transports.log import get_logger
 from nexau.transports.pipes import pump
 from nexau.transports.scoping import Keepers, keepers
@@ -44,6 +51,8 @@ class Process:
         self._tail_dropped = False
         self._exited = anyio.Event()
         self._outputs = 0
+        self._strayed: list[Strayed] = []
+        """Descendants that have left the group."""
         self._outputs_ended = anyio.Event()
         self.on_stdout: Callable[[bytes], None] = _discard
         """What becomes of stdout, unless it is kept with stderr."""
@@ -137,6 +146,7 @@ class Process:
 
     async def stop(self, grace: float) -> None:
         """End it within about three times `grace` seconds, by force where it must be."""
+        self._strayed = strayed(self.pid)
         self.on_stdout = _discard
         self.on_stdout_end = _nothing
         if self._popen.stdin is not None:
@@ -153,6 +163,7 @@ class Process:
     def bury(self) -> None:
         """Kill what is left of the group, reap the child, close the descriptors."""
         self.kill()
+        kill(self._strayed)
         with suppress(subprocess.TimeoutExpired):
             self.returncode = self._popen.wait(0 if self._exited.is_set() else 1)
         for stream in (self._popen.stdin, self._popen.stdout, self._popen.stderr):
@@ -176,27 +187,59 @@ async def open_process(
     cwd: str | None = None,
     pipes: bool = True,
     grace: float = GRACE,
+    confine: Confinement = Confinement(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Process]:
     """Run a child while the block lasts.
 
     With `pipes`, its stdin is `stdin_fd` (non-blocking) and its stdout goes to `on_stdout`;
     without, stdin is empty and stdout is kept with stderr. `env` is added to the variables that
-    `INHERITED` names. `grace` is in seconds. Raises ProcessError.
+    `INHERITED` names. `grace` is in seconds; `confine` bounds what it may use. Raises
+    ProcessError.
     """
-    popen = _spawn(command, args, env or {}, cwd, pipes=pipes)
-    process = Process(popen)
+    async with _place(confine) as place:
+        given = dict(env or {}) | WARDEN.environment
+        if place is not None:
+            given |= {"TMPDIR": place}
+            if confine.directory == "own":
+                given |= {"HOME": place}
+                cwd = place
+        try:
+            popen = _spawn(command, args, given, cwd, confine, place, pipes=pipes)
+        except ProcessError:
+            WARDEN.rest()
+            raise
+        process = Process(popen)
+        try:
+            WARDEN.watch(popen.pid)
+            async with keepers() as tasks:
+                process.start(tasks)
+                try:
+                    yield process
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await process.stop(grace)
+        finally:
+            process.bury()
+            WARDEN.forget(popen.pid)
+
+
+@asynccontextmanager
+async def _place(confine: Confinement) -> AsyncIterator[str | None]:
+    """A fresh directory, where one is asked for, while the block lasts; gone even if we are
+    killed.
+    """
+    if not confine.fresh:
+        yield None
+        return
+    place = tempfile.mkdtemp(prefix="nexau-")
+    WARDEN.keep_place(place)
     try:
-        WARDEN.watch(popen.pid)
-        async with keepers() as tasks:
-            process.start(tasks)
-            try:
-                yield process
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await process.stop(grace)
+        yield place
     finally:
-        process.bury()
-        WARDEN.forget(popen.pid)
+        with anyio.CancelScope(shield=True):
+            remove = partial(shutil.rmtree, place, ignore_errors=True)
+            await anyio.to_thread.run_sync(remove)
+        WARDEN.forget_place(place)
 
 
 def _spawn(
@@ -204,27 +247,41 @@ def _spawn(
     args: Sequence[str],
     env: Mapping[str, str],
     cwd: str | None,
+    confine: Confinement,
+    place: str | None,
     *,
     pipes: bool,
 ) -> subprocess.Popen[bytes]:
+    environment = minimal_environment() | dict(env)
+    if confine.launched and not _exists(command, environment.get("PATH"), cwd):
+        raise ProcessError(f"no command {command!r}")
     # Not in a worker thread: the fork holds the GIL all the same, and a cancellation that arrives
     # while a thread forks would lose the child.
+    WARDEN.start()
     try:
         return subprocess.Popen(
-            [command, *args],
+            command_line(confine, command, args, cwd, place),
             bufsize=0,
             stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if pipes else subprocess.STDOUT,
-            env=minimal_environment() | dict(env),
+            env=environment,
             cwd=cwd,
             start_new_session=True,
         )
     except FileNotFoundError as error:
         missing = f"no directory {cwd!r}" if error.filename == cwd else f"no command {command!r}"
         raise ProcessError(missing) from error
+    except ConfinementError as error:
+        raise ProcessError(f"cannot run {command!r}: {error}") from error
     except (OSError, ValueError) as error:
         raise ProcessError(f"cannot run {command!r}: {error}") from error
+
+
+def _exists(command: str, path: str | None, cwd: str | None) -> bool:
+    """What the launcher could only find out when it is too late to say it well."""
+    named = str(Path(cwd or ".") / command) if "/" in command else command
+    return shutil.which(named, path=path) is not None
 
 
 def minimal_environment() -> dict[str, str]:

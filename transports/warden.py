@@ -1,48 +1,102 @@
-"""Kills the process groups of a runtime that died without closing them.
+"""Kills what is left of a runtime that died without closing its children.
 
 Linux's PR_SET_PDEATHSIG fires when the *thread* that forked ends, reaches no grandchild and needs
 code between fork and exec. One tiny shell does better: it holds the read end of a pipe whose write
 end only this process has, learns which groups live, and at end of file, however this process
 ended, kills those that are left.
+
+A daemon leaves its group. It keeps its environment, in which each child gets a mark of this
+process (the way of Jenkins' ProcessTreeKiller): at the end whatever still bears it is killed too,
+where there is a /proc. That also covers a child that was started a moment before we were killed.
 """
 
 import os
+import re
+import secrets
 import subprocess
 
 SHELL = "/bin/sh"
+VARIABLE = "NEXAU_KEEPER"
+"""The environment variable that holds the mark."""
 
 _SCRIPT = """
 trap '' HUP INT TERM QUIT
 live=' '
-while read -r change group; do
+places=' '
+while read -r change what; do
   case $change in
-    +) live="$live$group " ;;
-    -) live="${live%% $group *} ${live#* $group }" ;;
+    +) live="$live$what " ;;
+    -) live="${live%% $what *} ${live#* $what }" ;;
+    d) places="$places$what " ;;
+    x) places="${places%% $what *} ${places#* $what }" ;;
+    m) mark=$what ;;
   esac
 done
 for group in $live; do kill -9 "-$group" 2>/dev/null; done
+for round in 1 2 3 4 5; do
+  found=
+  for file in $(grep -lsaF "$mark" /proc/[0-9]*/environ 2>/dev/null); do
+    pid=${file#/proc/}
+    kill -9 "${pid%/environ}" 2>/dev/null && found=1
+  done
+  [ -n "$found" ] || break
+done
+for place in $places; do rm -rf "$place"; done
 """
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./-]+")
 
 
 class Warden:
     """Watches over the groups that it is told of, in a process of its own while there are any."""
 
     def __init__(self) -> None:
+        self.mark = secrets.token_hex(16)
         self._groups: set[int] = set()
+        self._places: set[str] = set()
         self._shell: subprocess.Popen[bytes] | None = None
 
-    def watch(self, group: int) -> None:
-        """Kill the group `group` should this process die. Does nothing where there is no shell."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The mark, for the environment of a child."""
+        return {VARIABLE: self.mark}
+
+    def start(self) -> None:
+        """Before a child: should we be killed in between, its mark tells of it. Does nothing where
+        there is no shell.
+        """
         if self._shell is None:
             self._shell = _start()
+            self._tell(f"m {VARIABLE}={self.mark}\n")
+
+    def watch(self, group: int) -> None:
+        """Kill the group `group` should this process die."""
+        self.start()
         self._groups.add(group)
         self._tell(f"+ {group}\n")
 
     def forget(self, group: int) -> None:
-        """The group `group` is gone. After the last one, the warden's own process ends too."""
+        """The group `group` is gone."""
         self._groups.discard(group)
         self._tell(f"- {group}\n")
-        if not self._groups and self._shell is not None:
+        self.rest()
+
+    def keep_place(self, path: str) -> None:
+        """Remove the directory `path` should this process die."""
+        if _PLAIN_PATH.fullmatch(path):
+            self.start()
+            self._places.add(path)
+            self._tell(f"d {path}\n")
+
+    def forget_place(self, path: str) -> None:
+        """The directory is gone."""
+        if path in self._places:
+            self._places.discard(path)
+            self._tell(f"x {path}\n")
+        self.rest()
+
+    def rest(self) -> None:
+        """End the warden's own process where it has nothing to watch over."""
+        if not self._groups and not self._places and self._shell is not None:
             shell, self._shell = self._shell, None
             assert shell.stdin is not None
             shell.stdin.close()
@@ -63,8 +117,10 @@ class Warden:
         self._shell.wait()
         self._shell = _start()
         if self._shell is not None and self._shell.stdin is not None:
-            lines = "".join(f"+ {group}\n" for group in self._groups)
-            os.write(self._shell.stdin.fileno(), lines.encode())
+            lines = [f"m {VARIABLE}={self.mark}\n"]
+            lines += [f"+ {group}\n" for group in self._groups]
+            lines += [f"d {place}\n" for place in self._places]
+            os.write(self._shell.stdin.fileno(), "".join(lines).encode())
 
 
 def _start() -> subprocess.Popen[bytes] | None:

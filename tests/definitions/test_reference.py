@@ -40,6 +40,7 @@ from nexau.definition import (
 from nexau.forms import FieldShape, fields, options
 from nexau.schemas import json_schema
 from nexau.transports.caps import Caps
+from nexau.transports.confinement import Confinement
 from nexau.transports.protocol import Limits
 
 PAGE = Path(__file__).parents[2] / "docs" / "agents.md"
@@ -61,6 +62,7 @@ TITLES: dict[type[Struct], str] = {
     HttpServer: "`mcp_servers`, over streamable HTTP",
     Pool: "`pool`",
     Latency: "`latency`",
+    Confinement: "`confine`",
     Caps: "`caps`",
     SpillConfig: "`spill`",
     Limits: "`limits`",
