@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from nexau.agentfile import load_agent
 from nexau.definition import Agent, DefinitionError, OpenAIModel, PythonTool
 from nexau.functions import python_tool
+from nexau.judging import Graders
 from nexau.transports.protocol import ToolSpec
 
 
@@ -61,3 +62,19 @@ def _shared(agent: Agent, share: int) -> Agent:
         )
     below = tuple(_shared(each, share) for each in agent.agents)
     return replace(agent, model=model, agents=below)
+
+
+def pickled_graders(graders: Graders) -> bytes:
+    """Raises `DefinitionError` for a judge or a model that cannot travel."""
+    if graders == Graders():
+        return b""
+    try:
+        return pickle.dumps(graders)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise DefinitionError(f"the judge cannot be sent to worker processes: {error}") from error
+
+
+def graders_of(data: bytes) -> Graders:
+    """What `pickled_graders` made."""
+    made: Graders = pickle.loads(data) if data else Graders()
+    return made

@@ -6,7 +6,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from nexau.actors import PoolRef
-from nexau.definition import Server, Task
+from nexau.definition import ModelConfig, Server, Task
+from nexau.models.base import Model
 from nexau.trajectory import Finished, Score, Step, UserOutcome
 from nexau.transports.connection import Connection
 
@@ -47,6 +48,15 @@ class Grading(Struct, frozen=True):
 
 
 UNGRADED = Grading()
+
+
+class Graders(Struct, frozen=True):
+    """As `Grading`, with models that no runtime has opened."""
+
+    judge: "Judge | None" = None
+    signals: bool = False
+    judge_model: "ModelConfig | Model | None" = None
+    user_model: "ModelConfig | Model | None" = None
 
 
 class Judge(Protocol):

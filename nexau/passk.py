@@ -10,6 +10,10 @@ PASSED = 1.0 - 1e-9
 """A rollout passes with the whole reward."""
 
 
+Scored = tuple[str, float]
+"""A task and the reward of one of its rollouts."""
+
+
 class PassRates(Struct, frozen=True):
     """Means over the tasks."""
 
@@ -46,17 +50,25 @@ class PassTally:
         self._reward = 0.0
         self._at = [0.0] * (repeat + 1)
         self._all = [0.0] * (repeat + 1)
+        self.fresh: list[Scored] = []
+        """What was added since `take`, for another process; nothing unless `remember`."""
+        self.remember = False
 
     def add(self, trajectory: Trajectory) -> None:
         """Takes the last attempt of a rollout; those without a reward are not counted."""
-        if not trajectory.final or trajectory.reward is None:
-            return
+        if trajectory.final and trajectory.reward is not None:
+            self.score(trajectory.task, trajectory.reward)
+
+    def score(self, task: str, reward: float) -> None:
+        """One rollout of a task."""
+        if self.remember:
+            self.fresh.append((task, reward))
         self._scored += 1
-        self._reward += trajectory.reward
-        n, c = self._open.pop(trajectory.task, (0, 0))
-        n, c = n + 1, c + (trajectory.reward >= PASSED)
+        self._reward += reward
+        n, c = self._open.pop(task, (0, 0))
+        n, c = n + 1, c + (reward >= PASSED)
         if n < self._repeat:
-            self._open[trajectory.task] = (n, c)
+            self._open[task] = (n, c)
             return
         self._complete += 1
         for k in range(1, self._repeat + 1):

@@ -14,6 +14,7 @@ from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
 from nexau.journal.keeper import Journal
 from nexau.judging import UNGRADED, Grading
+from nexau.passk import PassTally
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
 from nexau.sinks import Encoded, Flush, Sink, SinkActor, SinkClosed
@@ -176,6 +177,11 @@ class Run:
     def idle(self) -> int:
         """Slots that wait for work."""
         return self._slots - len(self.running)
+
+    @property
+    def passes(self) -> PassTally:
+        """The scores so far."""
+        return self._tally.passes
 
     def counts(self) -> tuple[Counts, Buckets]:
         """What has happened so far, and how late the event loop was, for another process."""

@@ -26,7 +26,7 @@ from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, check_tools, create_run, keeping, new_manifest
 from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
-from nexau.judging import UNGRADED, Grading, Judge
+from nexau.judging import UNGRADED, Graders, Grading, Judge
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model
@@ -173,7 +173,7 @@ class Runtime:
                 seed=seed,
                 retries=retries,
                 sinks=sinks,
-                grading=self._grading(judge, signals, judge_model, user_model),
+                grading=self.grading(Graders(judge, signals, judge_model, user_model)),
                 repeat=repeat,
                 journal=journal,
             ) as run:
@@ -266,20 +266,16 @@ class Runtime:
         bind(prepared, agent, servers, pools)
         return prepared
 
-    def _grading(
-        self,
-        judge: Judge | None,
-        signals: bool,
-        judge_model: AnyModel | None,
-        user_model: AnyModel | None,
-    ) -> Grading:
-        if judge is None and not signals and judge_model is None and user_model is None:
+    def grading(self, graders: Graders) -> Grading:
+        """With the models opened. Raises `DefinitionError`."""
+        if graders == Graders():
             return UNGRADED
+        judge, user = graders.judge_model, graders.user_model
         return Grading(
-            judge,
-            signals,
-            None if judge_model is None else self._open_policy("judge", judge_model, None),
-            None if user_model is None else self._open_policy("user", user_model, None),
+            graders.judge,
+            graders.signals,
+            None if judge is None else self._open_policy("judge", judge, None),
+            None if user is None else self._open_policy("user", user, None),
         )
 
     def _open_model(self, agent: Agent) -> PoolRef:

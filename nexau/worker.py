@@ -17,7 +17,7 @@ from pathlib import Path
 import anyio
 
 from nexau.actors._backend import run as run_loop
-from nexau.agentpickle import unpickled
+from nexau.agentpickle import graders_of, unpickled
 from nexau.assignments import Assignment
 from nexau.definition import Agent, DefinitionError
 from nexau.journal.directory import open_part
@@ -119,13 +119,14 @@ class Supply:
         return self._rate
 
 
-def tell(reports: LineWriter, report: Report) -> None:
-    """Never waits: reports are few, and the parent reads them at once."""
+def tell(reports: LineWriter, report: Report) -> bool:
+    """Whether it went out. Never waits: reports are few, and the parent reads them at once."""
     try:
         reports.write_nowait(encode(report))
     except (anyio.WouldBlock, OSError):
         # Of a parent that is gone, or stuck; the end of its orders tells us.
-        return
+        return False
+    return True
 
 
 class Work:
@@ -176,7 +177,9 @@ class Work:
                 retries=begin.retries,
                 sinks=[LineSink(writer, begin.emit, terminal=begin.settings.terminal)],
                 journal=journal,
+                grading=runtime.grading(graders_of(begin.grading)),
             ) as run:
+                run.passes.remember = bool(begin.grading)
                 await self._attend(run)
 
     async def _attend(self, run: Run) -> None:
@@ -193,7 +196,10 @@ class Work:
 
     def _progress(self, run: Run) -> None:
         counts, lag = run.counts()
-        tell(self._reports, Progress(counts, lag, len(run.running), peak_memory_bytes()))
+        scored, run.passes.fresh = run.passes.fresh, []
+        report = Progress(counts, lag, len(run.running), peak_memory_bytes(), scored)
+        if not tell(self._reports, report):
+            run.passes.fresh = scored + run.passes.fresh
 
 
 async def _work(begin: Begin, lines: int, descriptor: int) -> None:

@@ -22,13 +22,15 @@ import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from nexau.agentfile import load_agent
-from nexau.agentpickle import pickled
+from nexau.agentpickle import pickled, pickled_graders
 from nexau.assignments import Assignments, Repeated
 from nexau.definition import Agent, DefinitionError
 from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, keeping
 from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
+from nexau.judging import Graders
+from nexau.passk import PassTally
 from nexau.servers import ToolsUnavailable
 from nexau.sinks import Emits
 from nexau.summary import Summary, Tally, peak_memory_bytes
@@ -53,6 +55,7 @@ from nexau.workerwire import (
 
 GIVEN_AT_ONCE = 256
 DURABILITY = Durability()
+NO_GRADERS = Graders()
 
 
 class WorkerDied(Exception):
@@ -63,8 +66,13 @@ class WorkersRun:
     """A run in several processes. Used as `Run` is; made by `open_workers`."""
 
     def __init__(
-        self, assignments: Assignments, concurrency: int, lines: LineWriter | None
+        self,
+        assignments: Assignments,
+        concurrency: int,
+        lines: LineWriter | None,
+        repeat: int = 1,
     ) -> None:
+        self._passes = PassTally(repeat)
         self.concurrency = concurrency
         self.unread = False
         """Whether the reader of the lines went away."""
@@ -143,6 +151,7 @@ class WorkersRun:
 
     def _tally(self) -> tuple[Tally, Histogram]:
         tally, lag = Tally(), Histogram()
+        tally.passes = self._passes
         for progress in self._progress.values():
             tally.merge(progress.counts)
             lag.merge(progress.lag)
@@ -180,6 +189,8 @@ class WorkersRun:
             self._wanted.set()
         elif isinstance(report, Progress):
             self._progress[worker] = report
+            for task, reward in report.scored:
+                self._passes.score(task, reward)
         elif isinstance(report, Up):
             self._waiting_up -= 1
             if not self._waiting_up:
@@ -315,6 +326,7 @@ async def open_workers(
     settings: WorkerSettings | None = None,
     out: RunDirectory | None = None,
     durability: Durability = DURABILITY,
+    graders: Graders = NO_GRADERS,
 ) -> AsyncIterator[WorkersRun]:
     """A run in `workers` processes, which share `concurrency` and the models' limits by the minute.
 
@@ -323,7 +335,7 @@ async def open_workers(
     worker imports as `multiprocessing` does); the path of an agent file is loaded by each. Raises
     `DefinitionError`, or `ToolsUnavailable` where a worker's servers cannot be had. Leaving the
     block early cancels what still runs. `out` and `tasks` are as for `Runtime.rollouts`; each
-    worker keeps what it runs in a folder of its own there.
+    worker keeps what it runs in a folder of its own there. `graders` are pickled too.
     """
     if min(workers, concurrency, repeat) < 1 or retries < 0:
         raise ValueError("workers, concurrency and repeat are at least 1, retries at least 0")
@@ -331,6 +343,7 @@ async def open_workers(
     if not isinstance(agent, Agent):
         load_agent(fspath(agent))  # what is wrong with it is told once, and before anything starts
     data, main = pickled(agent), _main(agent)
+    grading = pickled_graders(graders)
     begins = [
         Begin(
             data,
@@ -344,6 +357,7 @@ async def open_workers(
             str(out.root.absolute()) if out is not None else None,
             number + 1,
             durability,
+            grading,
         )
         for number in range(count)
     ]
@@ -356,7 +370,7 @@ async def open_workers(
             assignments = Repeated(stream, repeat)
         else:
             raise TypeError("tasks may be None only where a run is gone on with")
-        run = WorkersRun(assignments, concurrency, lines)
+        run = WorkersRun(assignments, concurrency, lines, repeat)
         async with transparent(anyio.create_task_group()) as group:
             try:
                 if journal is not None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from nexau.assignments import Assignment
 from nexau.histogram import Buckets
 from nexau.journal.keeper import Durability
+from nexau.passk import Scored
 from nexau.summary import Counts
 from nexau.transports.pipes import pump
 
@@ -50,6 +51,8 @@ class Begin(Struct, frozen=True, tag="begin"):
     number: int = 0
     """Of the worker, from 1."""
     durability: Durability = Durability()
+    grading: bytes = b""
+    """Pickled `Graders`; empty: none."""
 
 
 class Give(Struct, frozen=True, tag="give"):
@@ -91,6 +94,8 @@ class Progress(Struct, frozen=True, tag="progress"):
     running: int
     memory: int
     """Bytes, at most so far."""
+    scored: list[Scored] = []
+    """Since the report before."""
 
 
 class Failed(Struct, frozen=True, tag="failed"):

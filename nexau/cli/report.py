@@ -8,6 +8,7 @@ from nexau.cli.screen import console, counted, mebibytes, milliseconds
 
 if TYPE_CHECKING:
     from nexau.histogram import Percentiles
+    from nexau.passk import PassRates
     from nexau.summary import Summary
 
 
@@ -42,9 +43,21 @@ def _rows(summary: "Summary") -> list[tuple[str, str]]:
         ("loop lag", _percentiles(summary.loop_lag)),
         ("peak memory", mebibytes(summary.peak_memory_bytes)),
     ]
+    if summary.passes is not None:
+        rows += _passes(summary.passes)
     if usage.input_tokens or usage.output_tokens:
         tokens = f"{usage.input_tokens:,} in, {usage.output_tokens:,} out"
         rows.append(("tokens", f"{tokens}, ${usage.cost:,.4f}" if usage.cost else tokens))
+    return rows
+
+
+def _passes(passes: "PassRates") -> list[tuple[str, str]]:
+    rows = [("reward", f"{passes.reward:.3f} on average ({passes.scored:,} scored)")]
+    ks = [k for k in passes.pass_at if int(k) & (int(k) - 1) == 0 or k == str(len(passes.pass_at))]
+    if ks:
+        rows.append(("pass@k", ", ".join(f"{k}: {passes.pass_at[k]:.3f}" for k in ks)))
+    if len(ks) > 1:
+        rows.append(("pass^k", ", ".join(f"{k}: {passes.pass_all[k]:.3f}" for k in ks)))
     return rows
 
 

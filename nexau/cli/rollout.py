@@ -13,6 +13,7 @@ import typer
 
 import nexau
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, stop
+from nexau.cli.grading import Check, Grading, JudgeModel, Signals, UserModel
 from nexau.cli.interrupts import Interrupts, obey_signals
 from nexau.cli.kept import (
     AcceptChanges,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     AnyRun = Run | WorkersRun
 
 STDOUT = 1
+GRADING = ("check", "signals", "judge_model", "user_model")
 
 EPILOG = """
 **Examples**
@@ -62,6 +64,8 @@ EPILOG = """
 `nexau rollout agent.yaml tasks.jsonl --repeat 8 --concurrency 512 --summary run.json | jq .status`
 
 `make-tasks | nexau rollout agent.yaml - --emit events`
+
+`nexau rollout agent.yaml tasks.jsonl --check --repeat 8 > scored.jsonl`
 
 **Streams.** Tasks are read as they are needed, so a million of them, or an endless pipe, are fine.
 A slow reader of stdout slows the run down; when it goes away, the run ends (exit code 0).
@@ -95,8 +99,16 @@ class Request(msgspec.Struct, frozen=True):
     log_level: LogLevelName
     redact: RedactName
     keeping: Keeping
+    check: bool
+    signals: bool
+    judge_model: str | None
+    user_model: str | None
     again: bool = True
     """Whether the source of tasks is to be read: not where stdin was, unless it is named anew."""
+
+    @property
+    def grading(self) -> Grading:
+        return Grading(self.check, self.signals, self.judge_model, self.user_model)
 
 
 class Outcome:
@@ -131,6 +143,10 @@ def rollout(
     ] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N tasks.")] = None,
     grace: Grace = 10.0,
+    check: Check = False,
+    signals: Signals = False,
+    judge_model: JudgeModel = None,
+    user_model: UserModel = None,
     out: Out = None,
     resume: ResumeDir = None,
     accept_changes: AcceptChanges = False,
@@ -176,13 +192,15 @@ def _request(context: typer.Context, keeping: Keeping) -> Request:
         known["agent"] = given["agent"] or manifest.agent_file
         known["tasks"] = given["tasks"] or manifest.tasks
         known |= {name: getattr(manifest, name) for name in ("repeat", "seed", "retries", "limit")}
-        known |= {name: argument(context, manifest, name) for name in ("concurrency", "emit")}
+        known |= {
+            name: argument(context, manifest, name) for name in ("concurrency", "emit", *GRADING)
+        }
         known["again"] = given["tasks"] is not None or manifest.tasks != "-"
     return Request(**known, keeping=keeping)
 
 
 async def _rollout(request: Request) -> int:
-    agent = nexau.load_agent(request.agent)
+    agent = request.grading.prepared(nexau.load_agent(request.agent))
     outcome = Outcome()
     async with obey_signals(request.grace) as interrupts:
         try:
@@ -218,6 +236,7 @@ async def _follow(
     interrupts: Interrupts,
     outcome: Outcome,
 ) -> None:
+    graders = request.grading.graders(agent)
     async with (
         open_lines(STDOUT) as writer,
         nexau.open_runtime(seed=request.seed) as runtime,
@@ -228,6 +247,10 @@ async def _follow(
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
+            judge=graders.judge,
+            signals=graders.signals,
+            judge_model=graders.judge_model,
+            user_model=graders.user_model,
             sinks=[nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())],
             out=directory,
             durability=request.keeping.durability,
@@ -251,7 +274,7 @@ async def _follow_workers(
     async with (
         open_lines(STDOUT) as writer,
         nexau.open_workers(
-            request.agent,
+            agent,
             _tasks(request),
             workers=request.workers,
             concurrency=request.concurrency,
@@ -268,6 +291,7 @@ async def _follow_workers(
                 redact=request.redact,
                 terminal=sys.stdout.isatty(),
             ),
+            graders=request.grading.graders(agent),
         ) as run,
     ):
         interrupts.guard(run)

@@ -2,12 +2,13 @@
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from nexau.synth.worlds.checks import ChangeForm, Check, Expectation
+from nexau.synth.worlds.checks import AnswerForm, ChangeForm, Check, Expectation
 from nexau.synth.worlds.state import Changes, State, plain
 
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
@@ -41,11 +42,18 @@ class Outcome(Struct, frozen=True):
                 if not each.passed]  # fmt: skip
 
 
-def evaluate(check: Check, before: State, after: State, answer: str) -> Outcome:
-    """Reads both states and changes neither."""
+def evaluate(
+    check: Check,
+    before: State,
+    after: State,
+    answer: str,
+    changes: Mapping[str, Changes] | None = None,
+) -> Outcome:
+    """Reads both states and changes neither. `changes` is what differs, where it is known."""
     findings = [_expectation(each, before, after) for each in check.expect]
     if check.form.changes is not None:
-        findings += _changes(check.form.changes, after.changes_since(before))
+        found = after.changes_since(before) if changes is None else dict(changes)
+        findings += _changes(check.form.changes, found)
     findings += _answer(check, before, after, answer)
     return Outcome(all(each.passed for each in findings), tuple(findings))
 
@@ -101,30 +109,39 @@ def _some(rows: dict[Any, Any]) -> str:
     return f" ({keys}{', ...' if len(rows) > _FEW else ''})"
 
 
+def answer_findings(form: AnswerForm, answer: str) -> list[Finding]:
+    """What the answer has to say, but for `values`, which take a state."""
+    said = _Said(answer)
+    findings = [_found(answer, f"it says {text!r}", said.holds(text)) for text in form.contains]
+    if form.any:
+        findings.append(
+            _found(answer, f"it says one of {form.any}", any(map(said.holds, form.any)))
+        )
+    findings += [
+        _found(answer, f"it does not say {text!r}", not said.holds(text)) for text in form.lacks
+    ]
+    return findings
+
+
+def _found(answer: str, wanted: str, passed: bool) -> Finding:
+    evidence = "" if passed else f"the answer is {_short(answer)}"
+    return Finding("answer", passed, wanted, evidence)
+
+
 def _answer(check: Check, before: State, after: State, answer: str) -> list[Finding]:
     form = check.form.answer
     if form is None:
         return []
+    findings = answer_findings(form, answer)
     said = _Said(answer)
-    findings: list[Finding] = []
-
-    def found(wanted: str, passed: bool) -> None:
-        evidence = "" if passed else f"the answer is {_short(answer)}"
-        findings.append(Finding("answer", passed, wanted, evidence))
-
-    for text in form.contains:
-        found(f"it says {text!r}", said.holds(text))
-    if form.any:
-        found(f"it says one of {form.any}", any(map(said.holds, form.any)))
-    for text in form.lacks:
-        found(f"it does not say {text!r}", not said.holds(text))
     for each in check.values:
         try:
             value = _value(each, before, after)
         except sqlite3.Error as error:
             findings.append(Finding("answer", False, each.text, f"it cannot be computed: {error}"))
             continue
-        found(f"it says {each.text} = {value!r}", value is not None and said.holds(_text(value)))
+        held = value is not None and said.holds(_text(value))
+        findings.append(_found(answer, f"it says {each.text} = {value!r}", held))
     return findings
 
 

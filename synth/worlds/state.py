@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -121,8 +122,44 @@ class Template:
         self._db.backup(db)
         return State(self.world, db)
 
+    def state_after(self, changes: Mapping[str, Changes]) -> State:
+        """A copy in which `changes` have happened, however they came about."""
+        db = connect()
+        self._db.backup(db)
+        db.execute("PRAGMA foreign_keys = OFF")
+        for name, change in changes.items():
+            entity = self.world.entities[name]
+            table, key = quoted(name), quoted(entity.shape.key)
+            db.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(k,) for k in change.removed])
+            for k, fields in change.changed.items():
+                sets = ", ".join(f"{quoted(field)} = ?" for field in fields)
+                values = [pair[1] for pair in fields.values()]
+                db.execute(f"UPDATE {table} SET {sets} WHERE {key} = ?", (*values, k))
+            columns = ", ".join(map(quoted, entity.columns))
+            marks = ", ".join(f":{column}" for column in entity.columns)
+            rows = list(change.added.values())
+            db.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+        db.commit()
+        return State(self.world, db)
+
     def close(self) -> None:
         self._db.close()
+
+
+def changes_of(world: World, read: Mapping[str, Any]) -> dict[str, Changes]:
+    """What `world://changes` says, read back: keys of JSON objects are texts, keys of rows may be
+    numbers. Raises KeyError, TypeError or ValueError for what is no such thing.
+    """
+    made: dict[str, Changes] = {}
+    for name, parts in read.items():
+        entity = world.entities[name]
+        number = entity.shape.fields[entity.shape.key].name == "integer"
+        keyed = {
+            what: {int(k) if number else k: value for k, value in parts[what].items()}
+            for what in ("added", "removed", "changed")
+        }
+        made[name] = Changes(**keyed)
+    return made
 
 
 def state_of(world: World, dump: Dump) -> State:
