@@ -10,10 +10,11 @@ from msgspec import Struct
 from nexau.definition import DefinitionError
 from nexau.problems import display
 from nexau.synth.agents.catalog import read_catalog
+from nexau.synth.agents.matching import Embedder
 from nexau.synth.agents.novelty import told
 from nexau.synth.agents.shapes import digest
 from nexau.synth.agents.store import read_index
-from nexau.synth.diversity import kernel, vendi, vendi_of_samples
+from nexau.synth.diversity import dense_kernel, kernel, vendi, vendi_of_samples
 from nexau.synth.measures import (
     Interval,
     bootstrap,
@@ -142,19 +143,24 @@ def _world_text(world: World) -> str:
     return "\n".join([world.name, world.description, *world.entities, *tools])
 
 
-def measure(found: Collected, seed: int = 0) -> dict[str, Any]:
-    """Every figure, as JSON types; the same for the same seed."""
+def measure(found: Collected, seed: int = 0, embedder: Embedder | None = None) -> dict[str, Any]:
+    """Every figure, as JSON types; the same for the same seed. With an `embedder` the Vendi score
+    over what it makes of the texts, too."""
     count = len(found.texts)
     made: dict[str, Any] = {"kind": found.kind, "count": count}
     for name, forms in found.forms.items():
         made[f"distinct_{name}"] = distinct_rate(forms, stream(seed, "stats", name))
-    index = Tfidf(found.texts, grams)
-    similarities = kernel(index.vectors)
-    chance = stream(seed, "stats", "vendi")
+    kernels = {"vendi": kernel(Tfidf(found.texts, grams).vectors)}
+    if embedder is not None:
+        kernels["vendi_embeddings"] = dense_kernel(embedder.embed(found.texts))
     sample = min(SAMPLE, count)
-    scores = vendi_of_samples(similarities, sample, SAMPLES, chance) if count > 1 else [1.0]
-    made["vendi"] = short(vendi(similarities))
-    made[f"vendi_of_{sample}"] = percentiles(mean(scores), scores)
+    for name, similarities in kernels.items():
+        chance = stream(seed, "stats", name)
+        scores = [1.0]
+        if count > 1:
+            scores = vendi_of_samples(similarities, sample, SAMPLES, chance)
+        made[name] = short(vendi(similarities))
+        made[f"{name}_of_{sample}"] = percentiles(mean(scores), scores)
     made["near_duplicates"] = _near_duplicates(found.texts)
     made["distinct_2"] = short(distinct_n([raw_words(text) for text in found.texts], 2))
     if found.all_tools:

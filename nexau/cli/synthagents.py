@@ -1,9 +1,10 @@
 """`nexau synth agents`: hierarchies of agents from a sentence and a catalog of tools."""
 
+import importlib.util
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -13,6 +14,7 @@ from nexau.agentfile_structs import model_from_text
 from nexau.cli.catalog import find_sources
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, say, stop
 from nexau.cli.interrupts import obey_signals
+from nexau.cli.lazy import lazily
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.serving import WithCommand
@@ -68,6 +70,7 @@ class Request(msgspec.Struct, frozen=True):
     model: Any
     smoke: str
     workers: int
+    matching: str
     writer: nexau.OpenAIModel | None
 
 
@@ -106,6 +109,10 @@ def agents(
         ),
     ] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes that make candidates.")] = 1,
+    matching: Annotated[
+        Literal["lexical", "embeddings"],
+        typer.Option(help="How tools are found without a model; embeddings need the extra."),
+    ] = "lexical",
     writer: Annotated[
         str | None,
         typer.Option(
@@ -134,8 +141,9 @@ def agents(
     if writer is not None and workers > 1:
         stop("--workers is for the grammar; a model's answers are waited for side by side")
     request = Request(
-        tuple(tools or ()), command, options, n, folder, model, smoke, workers, _writer(writer)
-    )
+        tuple(tools or ()), command, options, n, folder, model, smoke, workers, matching,
+        _writer(writer),
+    )  # fmt: skip
     start(partial(_agents, request), backend=backend, log_level=log_level)
 
 
@@ -156,11 +164,12 @@ async def _generate(request: Request) -> int:
     versions = {name: [each.name, each.version] for name, each in catalog.servers.items()}
     identity = content_id("catalog", {"servers": versions, "tools": catalog.tools})
     options = request.options
-    matcher = Matcher(ToolGraph(catalog.tools).facts)
+    embedder = _embedder() if request.matching == "embeddings" else None
+    matcher = Matcher(ToolGraph(catalog.tools).facts, embedder)
     ranked = tuple(match.tool for match in matcher.rank(options.specification))
     limit, smoke = _smoke(request.smoke, catalog)
     writer = request.writer
-    matching = "lexical" if writer is None else f"model {writer.name}"
+    matching = request.matching if writer is None else f"model {writer.name}"
     run = RunFile(SCHEMA, options.specification, options.seed, options.complexity,
                   options.distractors, options.most, request.model,
                   "grammar" if writer is None else f"model {writer.name}", matching,
@@ -194,6 +203,12 @@ async def _by_model(
         work = msgspec.structs.replace(work, ranked=tuple(ranked))
         source = written.ByModel(work, runtime, writer, writer.name, kept)
         return await _tell(generation.run(source))
+
+
+def _embedder() -> Any:
+    if importlib.util.find_spec("numpy") is None:
+        raise nexau.DefinitionError("sentence embeddings need numpy: pip install 'nexau[synth]'")
+    return lazily("nexau.synth.agents.embeddings").open_embedder()
 
 
 def _writer(given: str | None) -> nexau.OpenAIModel | None:

@@ -33,6 +33,9 @@ def stats(
         str, typer.Argument(metavar="FOLDER", help="Of `nexau synth agents`, or of worlds.")
     ],
     seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="The Vendi score over sentence embeddings, too.")
+    ] = False,
 ) -> None:
     """Measure diversity: distinct shapes, Vendi score, tool coverage, sizes, near-duplicates."""
     if importlib.util.find_spec("numpy") is None:
@@ -41,7 +44,10 @@ def stats(
     if not is_dir(Path(folder)):
         stop(f"no folder {folder}")
     try:
-        made = measures.measure(measures.collect(Path(folder)), seed)
+        embedder = None
+        if embeddings:
+            embedder = lazily("nexau.synth.agents.embeddings").open_embedder()
+        made = measures.measure(measures.collect(Path(folder)), seed, embedder)
     except nexau.DefinitionError as error:
         stop(str(error))
     plain = msgspec.to_builtins(made)

@@ -64,6 +64,10 @@ def test_a_world_is_drawn_as_png(tmp_path: Path) -> None:
         (["agents", "x", "--tools", "nothing.yaml"], "no server 'nothing.yaml'"),
         (["agents", "x", "--tools", str(WORLD), "--smoke", "some"], "--smoke: expected"),
         (["agents", "x", "--tools", str(WORLD), "--model", "script:x"], "--model: expected"),
+        (
+            ["agents", "x", "--tools", str(WORLD), "--matching", "embeddings"],
+            "pip install --no-deps",
+        ),
         (["agents", "x", "--tools", str(WORLD), "--tools", str(WORLD)], "have one name"),
     ],
 )
