@@ -3,7 +3,9 @@
     python -m bench.model_http --concurrency 64,1024
 
 Contenders against the same server process: the HTTP seam alone, sending prepared bodies; the same
-over aiohttp; `OpenAIChat`, which encodes prompts and decodes turns. JSON on stdout.
+over a library (aiohttp, or httpx2 on trio); `OpenAIChat`, which encodes prompts and decodes turns.
+Then whole rollouts of five turns and four tool calls, with a model in the process and with one over
+HTTP, so that the difference is what the model's wire costs a rollout. JSON on stdout.
 """
 
 import argparse
@@ -17,24 +19,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 import anyio
 
+import nexau
 from nexau.definition import OpenAIModel
 from nexau.models.base import (
     AssistantMessage,
     Message,
+    Model,
     ModelRequest,
     SystemMessage,
     ToolCall,
     ToolMessage,
+    Turn,
     UserMessage,
 )
 from nexau.models.openai import OpenAIChat
 from nexau.models.openai_prompt import encode_messages, encode_tools
+from nexau.testing import FunctionPolicy, calls
 from nexau.transports._http_aiohttp import open_client as open_aiohttp
+from nexau.transports._http_httpx2 import open_client as open_httpx2
 from nexau.transports.http import HttpClient, open_http
 from nexau.transports.protocol import Text, ToolSpec
 
@@ -121,11 +128,64 @@ def streamed(http: HttpClient, url: str) -> Conversation:
     return model(http, url, stream=True)
 
 
-CONTENDERS = {"seam": seam, "aiohttp": seam, "openai": model, "openai streamed": streamed}
+CONTENDERS = {
+    "seam": seam,
+    "aiohttp": seam,
+    "httpx2": seam,
+    "openai": model,
+    "openai streamed": streamed,
+}
+LIBRARIES: dict[str, Callable[[int], AbstractAsyncContextManager[HttpClient]]] = {
+    "aiohttp": open_aiohttp,
+    "httpx2": open_httpx2,
+}
+OTHER = {"asyncio": "httpx2", "trio": "aiohttp"}
+"""The library that is not the one of this event loop."""
+ROLLOUTS = ("rollout in-process", "rollout openai")
+
+
+async def lookup(key: str) -> str:
+    """Looks a key up.
+
+    Args:
+        key: Which.
+    """
+    return "found"
+
+
+def _agent(name: str, url: str) -> nexau.Agent:
+    def play(request: ModelRequest) -> Turn:
+        if request.turn < TURNS - 1:
+            return calls(("lookup", {"key": "x"}))
+        return Turn(content="Done.")
+
+    over_http = OpenAIModel("fake", url, None)
+    played: Model | OpenAIModel = over_http if name == "rollout openai" else FunctionPolicy(play)
+    prompt = nexau.Prompt("You are a careful assistant. " * 8)
+    return nexau.Agent("a", played, system_prompt=prompt, tools=(nexau.python_tool(lookup),))
+
+
+async def measure_rollouts(name: str, url: str, concurrency: int, count: int) -> dict[str, float]:
+    agent = _agent(name, url)
+    async with nexau.open_runtime() as runtime:
+
+        async def go(number: int) -> None:
+            tasks = ["Find the answer."] * number
+            async with runtime.rollouts(agent, tasks, concurrency=concurrency) as run:
+                async for trajectory in run:
+                    assert len(trajectory.steps) == TURNS, trajectory
+
+        await go(concurrency)  # opens the connections
+        cpu, wall = time.process_time(), time.perf_counter()
+        await go(count)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return {"cpu_ms": 1000 * cpu / count, "per_second": count / wall}
 
 
 async def measure(name: str, url: str, concurrency: int, count: int) -> dict[str, float]:
-    opened = open_aiohttp(0) if name == "aiohttp" else open_http()
+    if name in ROLLOUTS:
+        return await measure_rollouts(name, url, concurrency, count)
+    opened = LIBRARIES[name](0) if name in LIBRARIES else open_http()
     async with opened as http:
         converse = CONTENDERS[name](http, url)
         left = count
@@ -166,8 +226,8 @@ def main() -> None:
     with fake_model() as server:
         for _ in range(arguments.rounds):
             for concurrency in map(int, arguments.concurrency.split(",")):
-                for name in CONTENDERS:
-                    if name == "aiohttp" and arguments.backend != "asyncio":
+                for name in (*CONTENDERS, *ROLLOUTS):
+                    if name == OTHER[arguments.backend]:
                         continue
                     result = run(name, server.url, concurrency, arguments)
                     runs.setdefault((concurrency, name), []).append(result)

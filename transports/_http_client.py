@@ -32,6 +32,7 @@ _ILLEGAL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "OPTIONS"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _KNOWN_ROUTES = 1024
+_KNOWN_HEADS = 512
 
 
 class Route(NamedTuple):
@@ -74,6 +75,7 @@ class PoolClient:
         self._stack = stack
         self._targets = Targets()
         self._routes: dict[str, Route] = {}
+        self._heads: dict[tuple[object, ...], bytes] = {}
         self._foreign: HttpClient | None = None
 
     def request(
@@ -109,6 +111,16 @@ class PoolClient:
         origin = Origin(host, port, whole.scheme == "https")
         foreign = target.proxy is not None or (origin.tls and not self._tls)
         return Route(origin, whole.raw_path_qs, named, target.authorization, foreign)
+
+    def head(self, key: tuple[object, ...]) -> bytes | None:
+        """The encoded head of a request like this one."""
+        return self._heads.get(key)
+
+    def keep_head(self, key: tuple[object, ...], head: bytes) -> bytes:
+        if len(self._heads) >= _KNOWN_HEADS:
+            self._heads.clear()
+        self._heads[key] = head
+        return head
 
     async def foreign(self) -> HttpClient:
         """The library's client, which takes a tenth of a second or more to import."""
@@ -240,6 +252,16 @@ class _Exchange:
         raise failure
 
     def _head(self, route: Route, url: str) -> bytes:
+        key = (self._method, route, *self._headers.items())
+        head = self._client.head(key)
+        if head is None:
+            head = self._client.keep_head(key, self._encoded(route, url))
+        if self._body is not None or self._method in _WITH_BODY:
+            return b"%bcontent-length: %d\r\n\r\n" % (head, len(self._body or b""))
+        return head + b"\r\n"
+
+    def _encoded(self, route: Route, url: str) -> bytes:
+        """All of the head but the length of the body and the empty line."""
         lines = [f"{self._method} {route.target} HTTP/1.1\r\nhost: {route.host}"]
         given: set[str] = set()
         for name, value in self._headers.items():
@@ -250,9 +272,7 @@ class _Exchange:
         lines += [f"{name}: {value}" for name, value in DEFAULT_HEADERS if name not in given]
         if route.authorization is not None and "authorization" not in given:
             lines.append(f"authorization: {route.authorization}")
-        if self._body is not None or self._method in _WITH_BODY:
-            lines.append(f"content-length: {len(self._body or b'')}")
-        lines.append("\r\n")
+        lines.append("")
         return "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
     def _let_go(self) -> None:
