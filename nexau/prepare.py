@@ -24,7 +24,7 @@ from nexau.nearest import hint
 from nexau.prompts import compile_prompt, render
 from nexau.scope import Scope
 from nexau.servers import ServerPool, ToolsUnavailable
-from nexau.trajectory import AgentRecord
+from nexau.trajectory import AgentRecord, Served
 from nexau.transports.log import get_logger
 from nexau.transports.protocol import Call, Limits, Result, ToolSpec, failure
 from nexau.transports.vetting import skeleton
@@ -158,14 +158,17 @@ def bind(
         if isinstance(tool, PythonTool):
             _add(specs, agent, tool.spec)
             prepared.tools[tool.spec.name] = PythonRoute(pools[tool.spec.name], tool.timeout)
+    served: dict[str, Served] = {}
+    by_key = {pool.key: pool for pool in servers.values()}
     for name, spec, route in _mcp_tools(agent, servers, taken=frozenset(specs)):
         _add(specs, agent, msgspec.structs.replace(spec, name=name))
         prepared.tools[name] = route
+        served[name] = by_key[route.key].served
     prepared.specs = tuple(specs.values())
     for spec in prepared.specs:
         prepared.validators[spec.name] = _validator(spec)
     tools = msgspec.Raw(msgspec.json.encode(prepared.specs))
-    records = {agent.name: AgentRecord(agent.name, model_label(agent), tools)}
+    records = {agent.name: AgentRecord(agent.name, model_label(agent), tools, served)}
     for below in prepared.children.values():
         records |= {record.name: record for record in below.records if record.name not in records}
     prepared.records = tuple(records.values())

@@ -26,7 +26,9 @@ from nexau.latency import Replay, replays_of
 from nexau.sessions import Link, Session, SessionActor, Target, answering
 from nexau.spill import Spill
 from nexau.targets import locate
+from nexau.trajectory import Served
 from nexau.transports.adaptive import START, Adaptive, Gate
+from nexau.transports.connection import Connection
 from nexau.transports.http import HttpClient
 from nexau.transports.log import get_logger
 from nexau.transports.protocol import ToolSpec
@@ -92,6 +94,8 @@ class ServerPool:
         self.supervision = supervision
         self.http = http
         self.tools: tuple[ToolSpec, ...] = ()
+        self.served = Served(name)
+        """What trajectories say of who answers its calls."""
         self._base = base
         self._spill = spill_of(config, base, files)
         self._random = random.Random(f"{seed}/{name}")
@@ -140,6 +144,7 @@ class ServerPool:
         if connection is None:
             raise ToolsUnavailable(session.link.failed or f"server {self.name!r} did not start")
         self.tools = connection.tools
+        self.served = _served(self.name, self.config, connection)
         await self._warm_up()
 
     async def acquire(self) -> Session:
@@ -330,6 +335,19 @@ class ServerPool:
         if result.is_error:
             log.warning("reset failed; the session is closed", server=self.name, reset=reset)
         return not result.is_error
+
+
+WORLD = "nexau-world"
+"""How the version begins that a world's server gives: see `Served`."""
+
+
+def _served(name: str, config: Server, connection: Connection) -> Served:
+    info = connection.server_info
+    version = info.version if info is not None else ""
+    software = f"{info.name} {version}".strip() if info is not None else ""
+    if version.startswith(WORLD):
+        return Served(name, "simulated", software)
+    return Served(name, "live" if config.latency is None else "replayed", software)
 
 
 def gates_of(config: Server) -> Callable[[], Gate | None]:

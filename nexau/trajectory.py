@@ -228,6 +228,18 @@ Event = (
 )
 
 
+class Served(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Who answers the calls of a tool."""
+
+    server: str
+    """As the agent names it."""
+    by: Literal["live", "replayed", "simulated"] = "live"
+    """live: an MCP server. replayed: one with recorded latency and errors in front of it.
+    simulated: a world."""
+    software: str = ""
+    """What the server calls itself, and its version."""
+
+
 class AgentRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """A definition as it took part in a rollout."""
 
@@ -235,6 +247,9 @@ class AgentRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     model: str
     tools: Raw
     """JSON array of `ToolSpec`: what the model was offered."""
+    served: dict[str, Served] = {}
+    """Of the tools that are an MCP server's, by the name that the model sees. The others are
+    sub-agents and functions."""
 
 
 class Trajectory(

@@ -20,7 +20,9 @@ def wilson(hits: int, total: int, z: float = Z) -> tuple[float, float]:
     spread = z * sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
     middle = rate + z * z / (2 * total)
     scale = 1 + z * z / total
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    low = (middle - spread) / scale if hits else 0.0
+    high = (middle + spread) / scale if hits < total else 1.0
+    return low, high
 
 
 def bootstrap(

@@ -23,6 +23,7 @@ class Nexau(LazyGroup):
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
         "check-data": ("nexau.cli.check_data", "What is wrong with trajectories as training data."),
         "curate": ("nexau.cli.curate", "Keep the few trajectories that are worth most."),
+        "measure": ("nexau.cli.measure", "Trajectories on the three axes: what is lacking."),
         "export": ("nexau.cli.export", "Trajectories in the formats that trainers read."),
         "lineage": ("nexau.cli.lineage", "From what an artefact was made."),
         "world": ("nexau.cli.world", "Serve, show and check worlds."),

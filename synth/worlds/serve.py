@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from starlette.types import ASGIApp
 
 from nexau.latency import Replay, clock, pause_until
+from nexau.servers import WORLD
 from nexau.synth.worlds import describe, engine
 from nexau.synth.worlds.compiled import World
 from nexau.synth.worlds.engine import Answer, Refusal
@@ -37,6 +38,8 @@ from nexau.synth.worlds.state import State, Template
 from nexau.transports.guard import Guard, GuardedApp
 
 Context = ServerRequestContext[Any, Any]
+VERSION = f"{WORLD}/1"
+"""Which tells a runtime that what answers is a world."""
 RESET = "world_reset"
 """A tool that makes the state as new: callable, never listed."""
 _CLOSED: dict[str, Any] = {"resultType": "complete"}
@@ -90,7 +93,7 @@ class Service:
 
     def server(self) -> Server[Any]:
         server = Server[Any](
-            self._world.name, version="1", instructions=self._world.description,
+            self._world.name, version=VERSION, instructions=self._world.description,
             on_list_tools=_never, on_list_resources=_never, on_list_resource_templates=_never,
             on_list_prompts=_never,
         )  # fmt: skip
