@@ -134,15 +134,19 @@ class Nouns:
         refs = [(n, a) for n, a in step.arguments.items() if step.tool.param(n).ref]
         own = [(n, a) for n, a in refs if step.tool.param(n).ref == step.tool.noun]
         if own:
-            rest = self._scalars(step)
-            return f"{self.of(own[0][1], step.tool.noun)}{rest}"
+            first, *others = own + [each for each in refs if each not in own]
+            text = self.of(first[1], step.tool.param(first[0]).ref)
+            for name, argument in others:
+                text += f" with {self.of(argument, step.tool.param(name).ref)}"
+            return f"{text}{self._scalars(step)}"
         if queries is not None:
             self.literals.append(queries)
             return f"the {noun} {shown(queries)}"
         if refs and rows_of(self._replies[step.id]).get("/rows"):
             return f"the {self.rows(step, '/rows')}"
         if refs:
-            return self.of(refs[0][1], step.tool.param(refs[0][0]).ref) + self._scalars(step)
+            phrases = [self.of(argument, step.tool.param(name).ref) for name, argument in refs]
+            return " with ".join(phrases) + self._scalars(step)
         return f"{self._bare(step)}{self._scalars(step)}".strip()
 
     def _bare(self, step: Step) -> str:
