@@ -11,6 +11,7 @@ from nexau.cli.lazy import LazyGroup
 class Synth(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
         "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
+        "assign": ("nexau.cli.synthassign", "Rewrite plans of tasks for a tree of agents."),
         "tasks": ("nexau.cli.synthtasks", "Tasks with gold plans and checks, for a world."),
         "show": ("nexau.cli.synthshow", "Draw a hierarchy, or the tool graph of a world."),
         "stats": ("nexau.cli.synthstats", "Measure how diverse hierarchies or worlds are."),

@@ -50,8 +50,12 @@ class Builder:
                 grounded[name] = self._seen(name, value) or Given(value, fixed)
         return self._step(tool, grounded, reply)
 
-    async def ground(self, noun: str, key: Any, hops: int) -> Argument:
-        """Where a key comes from: a row just made, a lookup, or the request itself."""
+    async def ground(
+        self, noun: str, key: Any, hops: int, above: frozenset[Any] = frozenset()
+    ) -> Argument:
+        """Where a key comes from: a row just made, a lookup, or the request itself. `above` are
+        the keys that are looked up by it: no lookup goes in a circle.
+        """
         made = self.made.get(noun)
         if made is not None and made.value == key:
             return made
@@ -63,8 +67,11 @@ class Builder:
         lookups = await self._lookups.of(noun, key, self._chance)
         # What one call brought already need not be looked up by another: "their order 5".
         lookups.sort(key=self._is_new)
+        inside = above | {key}
         for lookup in lookups:
-            found = await self._follow(lookup, hops)
+            if inside & {x for x in lookup.arguments.values() if not isinstance(x, list)}:
+                continue
+            found = await self._follow(lookup, hops, inside)
             if found is not None:
                 return found
         return Given(key)
@@ -86,14 +93,14 @@ class Builder:
             for step in self.draft.steps
         )
 
-    async def _follow(self, lookup: Lookup, hops: int) -> Found | None:
+    async def _follow(self, lookup: Lookup, hops: int, above: frozenset[Any]) -> Found | None:
         if len(self.draft.steps) >= MAX_STEPS:
             return None
         arguments: dict[str, Argument] = {}
         for name, value in lookup.arguments.items():
             ref = lookup.tool.param(name).ref
             deeper = hops - 1 if self._chance.random() < 0.75 else 0
-            arguments[name] = await self.ground(ref, value, deeper) if ref else Given(value)
+            arguments[name] = await self.ground(ref, value, deeper, above) if ref else Given(value)
         step = self._step(lookup.tool, arguments, lookup.reply)
         return Found(step.id, lookup.leaf.pointer, lookup.leaf.value)
 

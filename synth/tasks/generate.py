@@ -21,7 +21,7 @@ from nexau.synth.tasks.building import Unusable
 from nexau.synth.tasks.drafting import FUSED, Drafter, problem_types, provenance
 from nexau.synth.tasks.fuzzy import fuzzified
 from nexau.synth.tasks.goldplans import conversation, gold_plan
-from nexau.synth.tasks.nouns import shown, spoken
+from nexau.synth.tasks.nouns import article, shown, spoken
 from nexau.synth.tasks.outside import alien, chat
 from nexau.synth.tasks.personas import persona
 from nexau.synth.tasks.requests import Said, joined, say
@@ -189,9 +189,10 @@ class Generator:
             fuzzy = fuzzified(text, today, chance)
             return Task(fuzzy, plan=plan, check=check, metadata={"original": text})
         if shape == "staged":
-            noun = spoken(draft.step(draft.goals[0].target).tool.noun or "matter")
+            noun = article(spoken(draft.step(draft.goals[0].target).tool.noun or "matter"))
+            again = f"{noun[0].upper()}{noun[1:]} again."
             first = chance.choice(
-                (f"I need help with a {noun}.", f"Hello, it is about a {noun}.", f"A {noun} again.")
+                (f"I need help with {noun}.", f"Hello, it is about {noun}.", again)
             )
             opening = {"turns": [], "answer": "What exactly do you need?"}
             user = User(goal=text, says=(Saying(text),), expects=_expected(check))

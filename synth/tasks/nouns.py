@@ -5,10 +5,8 @@ from typing import Any
 
 from nexau.synth.tasks.building import Unusable, leaf_at
 from nexau.synth.tasks.goals import rows_of, telling
-from nexau.synth.tasks.phrases import LABELS, PARTICIPLES
+from nexau.synth.tasks.phrases import LABELS, MOMENTS, PARTICIPLES
 from nexau.synth.tasks.structs import Argument, Draft, Given, Leaf, Reply, Step
-
-_DATED = ("_on", "_at", "_date")
 
 
 def spoken(name: str) -> str:
@@ -29,6 +27,26 @@ def participle(name: str) -> str | None:
     if mark and ending in ("on", "at") and (word.endswith("ed") or word in PARTICIPLES):
         return spoken(stem)
     return None
+
+
+def moment_of(name: str) -> tuple[str, str, str] | None:
+    """`departs_at` as (`departure`, `time`, `departs`); None for what is no moment."""
+    stem, mark, ending = name.rpartition("_")
+    if not mark or ending not in ("on", "at") or participle(name) is not None:
+        return None
+    verb = spoken(stem)
+    return MOMENTS.get(verb, verb), "time" if ending == "at" else "date", verb
+
+
+def be(noun: str) -> str:
+    """`is`, or `are` for a plural."""
+    last = noun.rsplit(" ", 1)[-1]
+    return "are" if last.endswith("s") and not last.endswith(("ss", "us", "is")) else "is"
+
+
+def some(noun: str) -> str:
+    """With its article: `an order`, `some goods`."""
+    return f"some {noun}" if be(noun) == "are" else article(noun)
 
 
 def article(noun: str) -> str:
@@ -105,6 +123,10 @@ class Nouns:
         done = participle(leaf.name)
         if done is not None:
             return f" {done} on {shown(leaf.value)}"
+        moment = moment_of(leaf.name)
+        if moment is not None:
+            at = "at" if moment[1] == "time" else "on"
+            return f" that {moment[2]} {at} {shown(leaf.value)}"
         if leaf.noun:
             return f" for {spoken(leaf.noun)} {shown_key(leaf.value)}"
         if leaf.name in ("name", "title", "subject", "label") or leaf.name.endswith("_name"):

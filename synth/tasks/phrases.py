@@ -121,4 +121,15 @@ LABELS = {
 }
 """Fields, and what people call them."""
 
+MOMENTS = {
+    "arrives": "arrival",
+    "began": "starting",
+    "begins": "starting",
+    "departs": "departure",
+    "ends": "end",
+    "expires": "expiry",
+    "starts": "start",
+}
+"""Verbs of fields such as `departs_at`, and the nouns that go before `time` or `date`."""
+
 PARTICIPLES = frozenset({"due", "sent", "paid", "held", "lent", "sold", "made", "begun", "given"})

@@ -7,10 +7,12 @@ from msgspec import Struct
 
 from nexau.synth.tasks.nouns import (
     Nouns,
-    article,
+    be,
     label,
+    moment_of,
     participle,
     shown,
+    some,
     spoken,
 )
 from nexau.synth.tasks.personas import Persona
@@ -95,7 +97,8 @@ def _question(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
         return what, f"what is {what}"
     where = _one_row(draft, step, goal, nouns) if goal.field else nouns.subject(step)
     what = f"{_wanted(goal)} of {where}"
-    return what, f"what {'is' if len(goal.facts) == 1 else 'are'} {what}"
+    plural = len(goal.facts) > 1 or be(_asked(fact)) == "are"
+    return what, f"what {'are' if plural else 'is'} {what}"
 
 
 def _fused(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
@@ -121,8 +124,10 @@ def _in_order(draft: Draft, goal: Goal) -> list[str]:
 
 def _extreme(name: str, way: str) -> str:
     done = participle(name)
-    if done is not None:
-        return f"{done} {'last' if way == 'most' else 'first'}"
+    moment = moment_of(name)
+    if done is not None or moment is not None:
+        what = done if done is not None else f"that {moment[2]}"  # type: ignore[index]
+        return f"{what} {'last' if way == 'most' else 'first'}"
     return f"with the {'highest' if way == 'most' else 'lowest'} {label(name)}"
 
 
@@ -132,7 +137,10 @@ def _wanted(goal: Goal) -> str:
 
 def _asked(fact: Fact) -> str:
     done = participle(fact.label)
-    return f"{done} date" if done is not None else label(fact.label)
+    if done is not None:
+        return f"{done} date"
+    moment = moment_of(fact.label)
+    return f"{moment[0]} {moment[1]}" if moment is not None else label(fact.label)
 
 
 def _one_row(draft: Draft, step: Step, goal: Goal, nouns: Nouns) -> str:
@@ -155,7 +163,7 @@ def _deed(step: Step, nouns: Nouns, chance: Random) -> str:
         if rest and rest != spoken(step.tool.noun):
             thing = f"the {rest} of {thing}"
     else:
-        thing = article(rest or spoken(step.tool.makes or step.tool.noun))
+        thing = some(rest or spoken(step.tool.makes or step.tool.noun))
         others = refs
     text = f"{verb} {thing}"
     said: list[str] = []
@@ -163,9 +171,7 @@ def _deed(step: Step, nouns: Nouns, chance: Random) -> str:
         phrase = nouns.of(argument, step.tool.param(name).ref)
         if phrase not in text and not any(phrase in each for each in said):
             said.append(phrase)
-    # What another phrase holds already ("the customer of order 5") need not be said again.
-    told = [p for p in said if not any(p != other and p in other for other in said)]
-    for index, phrase in enumerate(told):
+    for index, phrase in enumerate(said):
         text += f" {'for' if index == 0 else 'and'} {phrase}"
     details = [_detail(step, name, a, nouns) for name, a in step.arguments.items()]
     listed = [each for each in details if each]
@@ -217,7 +223,7 @@ def _answer(draft: Draft, goal: Goal) -> str:
 
 
 def _told(fact: Fact) -> str:
-    return f"{_asked(fact)} is {_reference(fact)}"
+    return f"{_asked(fact)} {be(_asked(fact))} {_reference(fact)}"
 
 
 def _reference(fact: Fact) -> str:
