@@ -10,6 +10,7 @@ from nexau.cli.lazy import LazyGroup
 
 class Synth(LazyGroup):
     table: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "worlds": ("nexau.cli.synthworlds", "Make worlds: MCP servers with state and rules."),
         "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
         "assign": ("nexau.cli.synthassign", "Rewrite plans of tasks for a tree of agents."),
         "tasks": ("nexau.cli.synthtasks", "Tasks with gold plans and checks, for a world."),

@@ -3,7 +3,7 @@ in what it gives back, never raised.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -53,8 +53,14 @@ class Answer(Struct, frozen=True, gc=False):
         return str(self.body["code"]) if self.is_error else ""
 
 
-def call(state: State, name: str, arguments: Any) -> Answer:
-    """A tool's answer. A call that fails leaves the state as it was."""
+def call(
+    state: State, name: str, arguments: Any, *, then: Callable[[], None] | None = None
+) -> Answer:
+    """A tool's answer. A call that fails leaves the state as it was.
+
+    With `then`, a write is tried only: `then` sees the state that it makes, and the write is
+    undone.
+    """
     tool = state.world.tools.get(name)
     if tool is None:
         mend = hint(name, state.world.tools, "there are")
@@ -64,7 +70,7 @@ def call(state: State, name: str, arguments: Any) -> Answer:
     if fault is not None:
         return _failed(Refusal("invalid_arguments", fault))
     try:
-        return Answer(run(state, tool.body, given))
+        return Answer(run(state, tool.body, given, then))
     except Refusal as refusal:
         return _failed(refusal)
 
@@ -97,8 +103,13 @@ def prompt(state: State, form: Prompt, arguments: Mapping[str, str]) -> str:
         raise _refusal(state, form.body, error) from None
 
 
-def run(state: State, body: Body, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The body on arguments that its schema admits. Raises `Refusal`."""
+def run(
+    state: State,
+    body: Body,
+    arguments: Mapping[str, Any],
+    then: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """The body on arguments that its schema admits, as `call`. Raises `Refusal`."""
     bindings = _bind(body, arguments)
     state.budget.renew()
     try:
@@ -111,11 +122,13 @@ def run(state: State, body: Body, arguments: Mapping[str, Any]) -> dict[str, Any
             for step in body.effects:
                 _apply(state, step, bindings)
             made = _sized(output(state, body.output, bindings))
+            if then is not None:
+                then()
         except BaseException:
             if state.db.in_transaction:
                 state.db.execute("ROLLBACK")
             raise
-        state.db.execute("COMMIT")
+        state.db.execute("COMMIT" if then is None else "ROLLBACK")
         return made
     except sqlite3.Error as error:
         raise _refusal(state, body, error) from None
@@ -260,7 +273,7 @@ def _next_key(state: State, entity: str) -> Any:
     """Past those that are taken: a world's own rows may use the sequence's form."""
     made = state.world.entities[entity]
     while True:
-        text = "UPDATE counter SET n = n + 1 WHERE entity = ? RETURNING n - 1"
+        text = "UPDATE _counter SET n = n + 1 WHERE entity = ? RETURNING n - 1"
         (number,) = state.db.execute(text, (entity,)).fetchone()
         key = key_of(made, number)
         text = f"SELECT 1 FROM {quoted(entity)} WHERE {quoted(made.shape.key)} = ?"

@@ -16,7 +16,7 @@ from nexau.synth.worlds.sql import Compiler, Row, Scope, Shape, quoted
 from nexau.synth.worlds.structs import Constraint, EntityForm, FieldForm, Make
 
 _SEQUENCE = re.compile(r"([^{}]*)\{n\}([^{}]*)")
-_RESERVED = frozenset({"world", "sqlite_master", "sqlite_schema", "counter"})
+_RESERVED = frozenset({"world", "sqlite_master", "sqlite_schema"})
 
 
 def shapes(context: Context, forms: Mapping[str, EntityForm]) -> dict[str, Shape]:

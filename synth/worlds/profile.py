@@ -5,6 +5,7 @@ A distribution becomes its quantile function, as a recorded one is kept.
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 
@@ -27,6 +28,7 @@ from nexau.synth.worlds.structs import ErrorsForm, LatencyForm, ProfileForm
 
 _LEAST = 0.001
 """Milliseconds: a profile knows no zero."""
+_SHARES = [min(max(i / (POINTS - 1), 0.001), 0.999) for i in range(POINTS)]
 _TAKEN = Taken("", "world", "world", "", "", "", 0.0, "", 0, (), "", "", "a distribution")
 
 
@@ -97,20 +99,29 @@ def _quantiles(context: Context, form: LatencyForm, place: Trail) -> tuple[float
     if pair is not None and len(pair) != 2:
         context.wrong((*place, given[0]), f"expected two numbers, got {len(pair)}")
         return (_LEAST, _LEAST)
-    shares = [min(max(i / (POINTS - 1), 0.001), 0.999) for i in range(POINTS)]
-    values = [_at(form, share) for share in shares]
-    if not all(0 <= value < 600_000 for value in values):
+    single = form.fixed if form.fixed is not None else form.exponential
+    values = _curve(given[0], tuple(pair) if pair is not None else (single or 0.0, 0.0))
+    if not values or not 0 <= values[0] <= values[-1] < 600_000:
         context.wrong((*place, given[0]), "latency is 0 to 600,000 milliseconds")
         return (_LEAST, _LEAST)
-    return tuple(max(_LEAST, round(value, 4)) for value in sorted(values))
+    return values
 
 
-def _at(form: LatencyForm, share: float) -> float:
-    if form.fixed is not None:
-        return form.fixed
-    if form.uniform is not None:
-        return form.uniform[0] + share * (form.uniform[1] - form.uniform[0])
-    if form.lognormal is not None:
-        median, sigma = form.lognormal
-        return median * math.exp(min(sigma * NormalDist().inv_cdf(share), 50.0))
-    return -math.log1p(-share) * (form.exponential or 0.0)
+@lru_cache(maxsize=256)
+def _curve(kind: str, numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """The quantile function at equal steps; empty for numbers that are out of all reason."""
+    if any(not 0 <= number < 1e9 for number in numbers):
+        return ()
+    values = sorted(_at(kind, numbers, share) for share in _SHARES)
+    return tuple(max(_LEAST, round(value, 4)) for value in values)
+
+
+def _at(kind: str, numbers: tuple[float, ...], share: float) -> float:
+    first, second = numbers
+    if kind == "fixed":
+        return first
+    if kind == "uniform":
+        return first + share * (second - first)
+    if kind == "lognormal":
+        return first * math.exp(min(second * NormalDist().inv_cdf(share), 50.0))
+    return -math.log1p(-share) * first

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from nexau.arguments import ArgumentValidator
@@ -101,7 +102,27 @@ def compile_world(
         return None
     form = read_struct(node, WorldForm, (), complain)
     assert isinstance(form, WorldForm)
-    return _Builder(_scrubbed(form), complain, base).world()
+    return _Builder(_scrubbed(form) if problems else form, complain, base).world()
+
+
+def world_of_value(value: Any, label: str = "world") -> tuple[World | None, list[Problem]]:
+    """A world from a plain value in the keys of a file, as a program makes one: without places.
+
+    What msgspec admits at once is not read piece by piece, which costs several times as much.
+    """
+    problems: dict[Problem, None] = {}
+
+    def complain(trail: Trail, message: str, _: tuple[int, int] | None) -> None:
+        problems[Problem(label, 0, 0, show(trail), message)] = None
+
+    try:
+        form = msgspec.convert(value, WorldForm)
+    except msgspec.ValidationError:
+        data = msgspec.json.encode(value)
+        world, found = parse_world(data, label, json=True)
+        return world, [Problem(label, 0, 0, each.path, each.message) for each in found]
+    world = _Builder(form, complain, None).world()
+    return world, list(problems)
 
 
 _PLACED = ("rules", "effects", "constraints")

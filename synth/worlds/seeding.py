@@ -44,10 +44,10 @@ def seed_tables(
     with_stage.compute()
     dropped = with_stage.move()
     db.execute("DETACH stage")
-    db.execute("CREATE TABLE counter (entity TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
+    db.execute("CREATE TABLE _counter (entity TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
     for entity in world.entities.values():
         count = max(0, len(made[entity.name]))
-        db.execute("INSERT INTO counter VALUES (?, ?)", (entity.name, entity.start + count))
+        db.execute("INSERT INTO _counter VALUES (?, ?)", (entity.name, entity.start + count))
     return db, dropped
 
 

@@ -169,7 +169,7 @@ def state_of(world: World, dump: Dump) -> State:
     """
     db = connect()
     db.execute("PRAGMA foreign_keys = OFF")
-    db.execute("CREATE TABLE counter (entity TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
+    db.execute("CREATE TABLE _counter (entity TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID")
     for name, entity in world.entities.items():
         db.execute(entity.ddl)
         marks = ", ".join(f":{column}" for column in entity.columns)
@@ -184,5 +184,5 @@ def state_of(world: World, dump: Dump) -> State:
             raise ValueError(f"rows of {name}: {error}") from None
         for index in entity.indexes:
             db.execute(index)
-        db.execute("INSERT INTO counter VALUES (?, ?)", (name, entity.start + len(rows)))
+        db.execute("INSERT INTO _counter VALUES (?, ?)", (name, entity.start + len(rows)))
     return State(world, db)

@@ -1,23 +1,41 @@
-"""Worlds and tasks tried out: what only running them can tell."""
+"""Worlds and tasks tried out: what only running them can tell.
+
+A world is accepted when its seeded rows keep its constraints, each tool can succeed, refuses what
+it has to refuse with the code it declares, gives what its output schema says and changes nothing
+when it fails, every write shows in some read, and no tool asks for a key that none gives.
+"""
 
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from nexau.definition import Task
+from nexau.synth.streams import stream
 from nexau.synth.worlds.checks import compile_check
-from nexau.synth.worlds.compiled import World
+from nexau.synth.worlds.compiled import Tool, World
+from nexau.synth.worlds.engine import Answer, call
 from nexau.synth.worlds.evaluate import evaluate
+from nexau.synth.worlds.graph import given_entities
 from nexau.synth.worlds.play import play
-from nexau.synth.worlds.state import Template
+from nexau.synth.worlds.state import State, Template
+from nexau.synth.worlds.trialargs import Drawer, invalid
 
 LOST = 0.1
 """The share of an entity's seeded rows that may break constraints."""
+TRIES = 90
+"""Calls of a tool until one succeeds."""
+_SHOWN = 6
+"""Successes of a write until one shows in a read."""
+_COMMON = frozenset({"duplicate", "in_use", "missing_value", "too_large"})
+"""Codes that any write may give without declaring them."""
 
 
 def try_world(world: World) -> list[str]:
-    """What is wrong with a world beyond its file: seeded rows that break its own constraints."""
+    """What is wrong with a world beyond its file."""
     template = Template(world)
     try:
-        return lost_rows(template)
+        return lost_rows(template) + try_tools(template)
     finally:
         template.close()
 
@@ -28,6 +46,210 @@ def lost_rows(template: Template) -> list[str]:
         for each in template.dropped
         if each.dropped > LOST * each.made
     ]
+
+
+def try_tools(template: Template) -> list[str]:
+    """Faults of the tools, by their names."""
+    state = template.state()
+    try:
+        before = state.digest()
+        trial = _Trial(template, state)
+        faults = [f"tools.{tool.name}: {fault}" for tool in template.world.tools.values()
+                  for fault in trial.tool(tool)]  # fmt: skip
+        if state.digest() != before:
+            faults.append("tools: a call that was refused or undone has changed the state")
+        return faults + unreachable(template.world)
+    finally:
+        state.close()
+
+
+def unreachable(world: World) -> list[str]:
+    """Tools that ask for a key which no tool that can be reached gives."""
+    given: set[str] = set()
+    left = dict(world.tools)
+    while True:
+        ready = [name for name, tool in left.items() if _asked(tool) <= given]
+        if not ready:
+            break
+        for name in ready:
+            given |= given_entities(left.pop(name).body.output)
+    return [
+        f"tools.{name}: no tool gives the key of {', '.join(sorted(_asked(tool) - given))}"
+        for name, tool in left.items()
+    ]
+
+
+def _asked(tool: Tool) -> set[str]:
+    parameters = tool.body.parameters.values()
+    return {each.kind.entity for each in parameters if each.required} - {""}
+
+
+class _Trial:
+    """Calls of every kind on one state, each undone."""
+
+    def __init__(self, template: Template, state: State) -> None:
+        self._template = template
+        self._state = state
+        self._world = template.world
+        self._reads = [tool for tool in self._world.tools.values() if tool.read_only]
+        rng = stream(template.seed, "trial", self._world.name)
+        self._drawer = Drawer(state, rng)
+
+    def tool(self, tool: Tool) -> list[str]:
+        if not self._drawer.possible(tool):
+            return ["there are no rows that its parameters could name"]
+        codes = declared(self._world, tool)
+        good: dict[str, Any] | None = None
+        shown = tool.read_only
+        successes, seen = 0, ""
+        for number in range(TRIES):
+            arguments = self._drawer.draw(tool, number)
+            answer = self._attempt(tool, arguments)
+            if answer.is_error:
+                if answer.code not in codes:
+                    return [f"it fails with {answer.code}, undeclared: {answer.body['message']}"]
+                seen = f"{answer.code}: {answer.body['message']}"
+                continue
+            if not conforms(answer.body, tool.output_schema):
+                return ["its result does not fit its output schema"]
+            good, successes = arguments, successes + 1
+            shown = shown or self._shows(tool, arguments)
+            if shown or successes >= _SHOWN:
+                break
+        if good is None:
+            return [f"no call in {TRIES} succeeds; the last: {seen}"]
+        faults = [] if shown else ["no read shows what it writes"]
+        return faults + self._refusals(tool, good) + self._twice(tool, good)
+
+    def _attempt(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
+        """The answer; a write is undone."""
+        return call(self._state, tool.name, arguments, then=lambda: None)
+
+    def _shows(self, tool: Tool, arguments: dict[str, Any]) -> bool:
+        """Whether a read tells the state after a write from the one before."""
+        before = self._read(tool, arguments)
+        visible = False
+
+        def then() -> None:
+            nonlocal visible
+            visible = self._differs(tool, arguments, before)
+
+        call(self._state, tool.name, arguments, then=then)
+        return visible
+
+    def _read(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, bytes]:
+        """What reads that look at what `tool` writes say, with the keys that it is given."""
+        touched = {(step.entity, field) for step in tool.body.effects for field in step.fields}
+        keys = self._keys(tool, arguments)
+        return {
+            read.name: msgspec.json.encode(call(self._state, read.name, given).body)
+            for read in self._reads
+            if read.body.output.shows & touched
+            and (given := self._arguments(read, keys)) is not None
+        }
+
+    def _differs(self, tool: Tool, arguments: dict[str, Any], before: dict[str, bytes]) -> bool:
+        if any(before.get(name) != said for name, said in self._read(tool, arguments).items()):
+            return True
+        # An inserted row may show where it is asked for by its own key only.
+        for step in tool.body.effects:
+            if step.kind.startswith("insert"):
+                key = self._world.entities[step.entity].shape.key
+                old = {row[key] for row in self._drawer.rows[step.entity]}
+                new = [row[key] for row in self._state.rows(step.entity) if row[key] not in old]
+                for read in self._reads:
+                    given = self._arguments(read, {step.entity: new[0]}) if new else None
+                    if given and not call(self._state, read.name, given).is_error:
+                        return True
+        return False
+
+    def _keys(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The keys that a call is given, and those that the rows so named hold."""
+        found: dict[str, Any] = {}
+        given = [
+            (each, arguments[name]) for name, each in tool.body.references if name in arguments
+        ]
+        for entity, key in given:
+            found.setdefault(entity, key)
+        for entity, key in given:
+            for target, held in self._drawer.related(entity, key):
+                if held is not None:
+                    found.setdefault(target, held)
+        return found
+
+    @staticmethod
+    def _arguments(read: Tool, keys: dict[str, Any]) -> dict[str, Any] | None:
+        """The least that a read can be asked, with `keys`; None where more is needed."""
+        made: dict[str, Any] = {}
+        for name, parameter in read.body.parameters.items():
+            if parameter.kind.entity in keys and not parameter.kind.many:
+                made[name] = keys[parameter.kind.entity]
+            elif parameter.required and parameter.kind.name == "text" and not parameter.kind.entity:
+                made[name] = parameter.kind.values[0] if parameter.kind.values else "a"
+            elif parameter.required:
+                return None
+        return made
+
+    def _refusals(self, tool: Tool, good: dict[str, Any]) -> list[str]:
+        faults: list[str] = []
+        for arguments, code in invalid(tool, good):
+            answer = self._attempt(tool, arguments)
+            if answer.code != code:
+                got = answer.code or "success"
+                faults.append(f"{arguments} gives {got} instead of {code}")
+        return faults[:3]
+
+    def _twice(self, tool: Tool, good: dict[str, Any]) -> list[str]:
+        """A write that says it is idempotent, done twice."""
+        if tool.read_only or not tool.idempotent:
+            return []
+        state = self._template.state()
+        try:
+            call(state, tool.name, good)
+            once = state.digest()
+            call(state, tool.name, good)
+            return [] if state.digest() == once else ["done twice it is not as done once"]
+        finally:
+            state.close()
+
+
+def conforms(value: Any, schema: dict[str, Any]) -> bool:
+    """Whether a result fits its output schema, of which worlds use these keywords only.
+
+    A compiled validator for each of a thousand worlds' tools would cost more than all their calls.
+    """
+    kinds = schema.get("type", [])
+    if not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if isinstance(value, list):
+        return all(conforms(item, schema["items"]) for item in value)
+    if isinstance(value, dict):
+        known = schema["properties"]
+        return all(name in value for name in schema["required"]) and all(
+            name in known and conforms(item, known[name]) for name, item in value.items()
+        )
+    return True
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,), "array": (list,), "string": (str,), "integer": (int,),
+    "number": (int, float), "boolean": (bool,), "null": (type(None),),
+}  # fmt: skip
+
+
+def _is(value: Any, kind: str) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def declared(world: World, tool: Tool) -> set[str]:
+    """The codes with which calls that fit the schema may fail."""
+    codes = {step.error for step in tool.body.rule_steps}
+    for step in tool.body.effects:
+        entity = world.entities[step.entity]
+        codes |= set(entity.errors) | {f"invalid_{field}" for field in step.fields}
+    return codes | (set(_COMMON) if tool.body.effects else {"too_large"})
 
 
 def try_tasks(world: World, tasks: Sequence[Task]) -> list[str]:

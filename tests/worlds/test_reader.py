@@ -7,8 +7,9 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from nexau.schemas import schema_of
 from nexau.synth.worlds.reader import WorldFileError, load_world, parse_world
-from nexau.synth.worlds.schema import world_schema
+from nexau.synth.worlds.structs import WorldForm
 from tests.worlds.worlds_for_tests import EXAMPLES, LENDING, ROOT, problems_of, world_of
 
 PROBLEMS = """\
@@ -21,7 +22,7 @@ world.yaml:60:17: tools.lend.parameters.book_id.ref: no entity 'bok'; did you me
 world.yaml:65:9: tools.lend.rules[0].require: member has no field 'blockd'; did you mean 'blocked'? (character 12)
 world.yaml:73:30: tools.lend.effects[1].set.copies: expected a whole number, got a date
 world.yaml:74:56: tools.lend.effects[2].set.fine: member has no field 'fine'; did you mean 'fines'?
-world.yaml:100:52: prompts.remind.text: member has no field 'nam'; did you mean 'name'? (character 8)
+world.yaml:103:52: prompts.remind.text: member has no field 'nam'; did you mean 'name'? (character 8)
 """.splitlines()  # noqa: E501
 
 
@@ -165,7 +166,7 @@ def test_tools_have_the_schemas_and_hints_of_their_parts() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_shipped_worlds_fit_the_json_schema(path: Path) -> None:
-    valid = jsonschema_rs.validator_for(world_schema())
+    valid = jsonschema_rs.validator_for(schema_of(WorldForm, "world", "x", closed=True))
     document = yaml.safe_load(path.read_text("utf-8"))
     document["today"] = str(document["today"])
     assert [error.message for error in valid.iter_errors(document)] == []

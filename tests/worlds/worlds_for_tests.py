@@ -101,6 +101,9 @@ tools:
         each: book
         where: book.copies > 2
         set: {book_id: book.id, member_id: member.id, lent: today(), due: today() + 7}
+  find_members:
+    description: Members by their name.
+    find: {find: member}
 resources:
   hours: {uri: "lending://hours", description: When it is open., text: "Open until {9 + 9}."}
   book:
