@@ -11,7 +11,7 @@ from nexau.synth.worlds.fingerprint import structure
 from nexau.synth.worlds.outline import Form
 from nexau.synth.worlds.reader import world_of_value
 from nexau.synth.worlds.state import Template
-from nexau.synth.worlds.trial import lost_rows, try_tools
+from nexau.synth.worlds.trial import FEW_TRIES, lost_rows, try_tools
 
 BUILT_IN = "grammar"
 
@@ -71,7 +71,7 @@ def examine(request: Request, index: int, made: Form, writer: str) -> Draft:
         return Draft(index, data, tuple(f"{each.path}: {each.message}" for each in problems[:20]))
     template = Template(world)
     try:
-        reasons = lost_rows(template) + try_tools(template)
+        reasons = lost_rows(template) + try_tools(template, FEW_TRIES)
     finally:
         template.close()
     return Draft(index, data, tuple(reasons), _record(request, index, world, data, writer))

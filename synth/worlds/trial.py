@@ -23,8 +23,10 @@ from nexau.synth.worlds.trialargs import Drawer, invalid
 
 LOST = 0.1
 """The share of an entity's seeded rows that may break constraints."""
-TRIES = 90
+TRIES = 3000
 """Calls of a tool until one succeeds."""
+FEW_TRIES = 90
+"""The same, where making another world costs less than looking for long."""
 _SHOWN = 6
 """Successes of a write until one shows in a read."""
 _COMMON = frozenset({"duplicate", "in_use", "missing_value", "too_large"})
@@ -48,12 +50,12 @@ def lost_rows(template: Template) -> list[str]:
     ]
 
 
-def try_tools(template: Template) -> list[str]:
+def try_tools(template: Template, tries: int = TRIES) -> list[str]:
     """Faults of the tools, by their names."""
     state = template.state()
     try:
         before = state.digest()
-        trial = _Trial(template, state)
+        trial = _Trial(template, state, tries)
         faults = [f"tools.{tool.name}: {fault}" for tool in template.world.tools.values()
                   for fault in trial.tool(tool)]  # fmt: skip
         if state.digest() != before:
@@ -87,7 +89,8 @@ def _asked(tool: Tool) -> set[str]:
 class _Trial:
     """Calls of every kind on one state, each undone."""
 
-    def __init__(self, template: Template, state: State) -> None:
+    def __init__(self, template: Template, state: State, tries: int) -> None:
+        self._tries = tries
         self._template = template
         self._state = state
         self._world = template.world
@@ -102,7 +105,7 @@ class _Trial:
         good: dict[str, Any] | None = None
         shown = tool.read_only
         successes, seen = 0, ""
-        for number in range(TRIES):
+        for number in range(self._tries):
             arguments = self._drawer.draw(tool, number)
             answer = self._attempt(tool, arguments)
             if answer.is_error:
@@ -117,7 +120,7 @@ class _Trial:
             if shown or successes >= _SHOWN:
                 break
         if good is None:
-            return [f"no call in {TRIES} succeeds; the last: {seen}"]
+            return [f"no call in {self._tries} succeeds; the last: {seen}"]
         faults = [] if shown else ["no read shows what it writes"]
         return faults + self._refusals(tool, good) + self._twice(tool, good)
 
@@ -164,17 +167,18 @@ class _Trial:
         return False
 
     def _keys(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The keys that a call is given, and those that the rows so named hold."""
+        """The keys that a call is given, and those that the rows so named lead to."""
         found: dict[str, Any] = {}
-        given = [
+        ahead = [
             (each, arguments[name]) for name, each in tool.body.references if name in arguments
         ]
-        for entity, key in given:
-            found.setdefault(entity, key)
-        for entity, key in given:
-            for target, held in self._drawer.related(entity, key):
-                if held is not None:
-                    found.setdefault(target, held)
+        while ahead:
+            further: list[tuple[str, Any]] = []
+            for entity, key in ahead:
+                if key is not None and entity not in found:
+                    found[entity] = key
+                    further += self._drawer.related(entity, key)
+            ahead = further
         return found
 
     @staticmethod

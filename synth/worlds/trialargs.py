@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from nexau.synth.worlds.compiled import Parameter, Tool, World
+from nexau.synth.worlds.patterns import text_for
 from nexau.synth.worlds.state import Row, State
 
 _KEPT = 0.8
@@ -136,8 +137,12 @@ class Drawer:
         same = [row[name] for row in chosen.values() if isinstance(row.get(name), str)]
         same += [row[name] for rows in self.rows.values() for row in rows[:3]
                  if isinstance(row.get(name), str)]  # fmt: skip
-        if "pattern" in schema and same:
-            return str(self._rng.choice(same))
+        if "pattern" in schema:
+            made = text_for(schema["pattern"], self._rng)
+            if made is not None and (not same or self._rng.random() < 0.5):
+                return made
+            if same:
+                return str(self._rng.choice(same))
         row: Row = self._rng.choice(rows)
         texts = [value for value in row.values() if isinstance(value, str)]
         if texts and self._rng.random() < 0.5:

@@ -211,7 +211,7 @@ LEND = "  lend:\n    description: Lend a book."
 
 def test_the_trial_finds_what_does_not_behave() -> None:
     assert faults() == ""
-    assert "tools.lend: no call in 90 succeeds; the last: blocked:" in faults(
+    assert "tools.lend: no call in 3000 succeeds; the last: blocked:" in faults(
         ("require: not member.blocked", "require: member.blocked and not member.blocked")
     )
     insert = (
