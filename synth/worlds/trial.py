@@ -27,7 +27,7 @@ TRIES = 3000
 """Calls of a tool until one succeeds."""
 FEW_TRIES = 90
 """The same, where making another world costs less than looking for long."""
-_SHOWN = 6
+_SHOWN = 16
 """Successes of a write until one shows in a read."""
 _COMMON = frozenset({"duplicate", "in_use", "missing_value", "too_large"})
 """Codes that any write may give without declaring them."""
