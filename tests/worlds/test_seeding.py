@@ -7,7 +7,8 @@ import pytest
 from nexau.synth.worlds.reader import load_world
 from nexau.synth.worlds.seeding import rows_of
 from nexau.synth.worlds.state import Template
-from tests.worlds.worlds_for_tests import EXAMPLES, LENDING, world_of
+from tests.worlds.serving import RETAIL
+from tests.worlds.worlds_for_tests import LENDING, world_of
 
 MAKES = """
 world: makes
@@ -90,7 +91,7 @@ def test_every_way_to_make_a_value() -> None:
 
 @pytest.mark.parametrize("rows", [10, 1000, 10_000])
 def test_rows_scale(rows: int) -> None:
-    template = Template(load_world(EXAMPLES[0]), rows=rows)
+    template = Template(load_world(RETAIL), rows=rows)
     state = template.state()
     assert 0.75 * rows <= rows_of(state.db, state.world) <= max(1.25 * rows, rows + 12)
     state.close()
