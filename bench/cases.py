@@ -27,15 +27,27 @@ class Case:
     """A parent asks two sub-agents, one after the other; each makes two calls."""
     least: int = 1
     """Concurrency below which the case tells nothing."""
+    model: Literal["python", "http"] = "python"
+    """http: `bench.fake_model`, an OpenAI-compatible server in a process of its own."""
+    isolated: bool = False
+    """A session of its own for each rollout."""
+    profile: str = ""
+    """FILE:TOOL of a recorded latency (examples/profiles), which the tool's calls then take."""
+    median: float = 0.0
+    """Seconds, to which that latency is scaled; 0: as it was recorded."""
 
     @property
     def latency(self) -> float:
-        """Seconds of one rollout in which nothing but models and tools takes time."""
+        """Seconds of one rollout in which nothing but models and tools takes time; of a recorded
+        one, about."""
+        if self.profile:
+            return self.calls * (self.median or 1.0)
         return self.turns * self.model_seconds + self.calls * self.tool_seconds
 
     def ideal(self, concurrency: int) -> float | None:
-        """Rollouts a second that cost nothing: concurrency / latency; None where latency is 0."""
-        return concurrency / self.latency if self.latency else None
+        """Rollouts a second that cost nothing: concurrency / latency; None where latency is 0, or
+        drawn from a distribution."""
+        return concurrency / self.latency if self.latency and not self.profile else None
 
 
 def _cases() -> tuple[Case, ...]:
@@ -65,6 +77,35 @@ def _cases() -> tuple[Case, ...]:
             least=64,
         ),
         Case("delegation", "a parent and two sub-agents", turns=9, calls=6, delegates=True),
+        Case("model-http", "a model over HTTP, async function as tool", model="http"),
+        Case(
+            "deciding",
+            "a model over HTTP with turns of 1 s, tools of 20 ms",
+            model_seconds=MODEL_SECONDS,
+            tool_seconds=late,
+            model="http",
+            least=64,
+        ),
+        Case(
+            "recorded",
+            "the tool takes what `fetch` took, scaled to a median of 300 ms",
+            profile="fetch.profile.yaml:fetch",
+            median=0.3,
+        ),
+        Case(
+            "stdio-isolated",
+            "a process and a session for each rollout",
+            tool="stdio",
+            server="lean",
+            isolated=True,
+        ),
+        Case(
+            "http-isolated",
+            "a session for each rollout",
+            tool="http",
+            server="lean",
+            isolated=True,
+        ),
     )
 
 

@@ -14,7 +14,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -54,6 +53,13 @@ class Job:
     """Of the HTTP server of the case."""
     server: int = 0
     """Process id of that server."""
+    model: str = ""
+    """Base URL of the model, where it is a server."""
+    model_pid: int = 0
+    quantiles: tuple[float, ...] = ()
+    """See `bench.work.Work`."""
+    variant: str = ""
+    """Of a contender that can be had in several."""
     memory: bool = False
     """Measure memory while all rollouts are suspended, instead of throughput."""
     profile: Path | None = None
@@ -72,12 +78,15 @@ def serve(open_contender: Open, *packages: str) -> None:
     """The whole life of a contender's process. `packages` are those whose versions matter."""
     job = _job()
     hold_to(job.cores)
+    # What a framework prints is not our answer.
+    answer = os.dup(1)
+    os.dup2(2, 1)
     result = run_loop(job.loop, lambda: _measure(job, open_contender))
     result["versions"] = {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in packages},
     }
-    sys.stdout.write(json.dumps(result) + "\n")
+    os.write(answer, json.dumps(result).encode() + b"\n")
 
 
 def run_loop(loop: str, main: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
@@ -89,7 +98,7 @@ def run_loop(loop: str, main: Callable[[], Coroutine[Any, Any, dict[str, Any]]])
 
 
 async def _measure(job: Job, open_contender: Open) -> dict[str, Any]:
-    work = Work(job.case, job.loop)
+    work = Work(job.case, job.loop, job.quantiles)
     job.output.write_bytes(b"")
     async with open_contender(job, work) as run:
         measure = _memory if job.memory else _throughput
@@ -98,7 +107,11 @@ async def _measure(job: Job, open_contender: Open) -> dict[str, Any]:
 
 async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
     await run(work.tasks(min(WARM_UP, job.concurrency)), job.concurrency)
-    servers = [*procstat.descendants(job.server), job.server] if job.server else []
+    servers = [
+        each
+        for root in filter(None, (job.server, job.model_pid))
+        for each in (*procstat.descendants(root), root)
+    ]
     servers += procstat.descendants(os.getpid())
     before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
     _settle(job)
@@ -112,6 +125,8 @@ async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
         "rollouts": work.begun,
         "peak_rss": procstat.peak_rss(),
     }
+    if job.quantiles and work.waited is not None:
+        result["waited"] = work.waited
     result["bytes"] = verify(job, work, before)
     return result
 
@@ -166,7 +181,7 @@ def verify(job: Job, work: Work, offset: int) -> int:
         raise Broken(f"{lines} lines were written for {work.begun} rollouts")
     if poor:
         raise Broken(f"{poor} of {lines} lines lack calls or results")
-    if work.turns != case.turns * work.begun:
+    if case.model == "python" and work.turns != case.turns * work.begun:
         raise Broken(f"{work.turns} model turns were taken in {work.begun} rollouts")
     if case.tool == "python" and work.calls != calls * work.begun:
         raise Broken(f"{work.calls} calls were made in {work.begun} rollouts")
@@ -198,11 +213,16 @@ def _job() -> Job:
     parser.add_argument("--command", default="[]", help="of the stdio server, a JSON array")
     parser.add_argument("--url", default="", help="of the HTTP server")
     parser.add_argument("--server", type=int, default=0, help="process id of that server")
+    parser.add_argument("--model", default="", help="base URL of the model, where it is a server")
+    parser.add_argument("--model-pid", type=int, default=0)
+    parser.add_argument("--quantiles", default="[]", help="of the tool's seconds, a JSON array")
+    parser.add_argument("--variant", default="")
     parser.add_argument("--memory", action="store_true", help="instead of throughput")
     parser.add_argument("--profile", type=Path, help="for the statistics of cProfile")
     parser.add_argument("--gc", default="[]", help="thresholds, a JSON array")
     given = vars(parser.parse_args())
     given["case"] = CASES[given["case"]]
     given["gc"] = tuple(json.loads(given["gc"]))
+    given["quantiles"] = tuple(json.loads(given["quantiles"]))
     given["command"] = tuple(json.loads(given["command"]))
     return Job(**given)

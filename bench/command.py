@@ -12,7 +12,7 @@ import msgspec
 from bench import harness, profiling, report
 from bench.cases import CASES
 from bench.harness import Cell, Plan, Sample
-from bench.registry import CONTENDERS, DEFAULT
+from bench.registry import CONTENDERS, DEFAULT, PEERS
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def parser(
         type=_names(CONTENDERS),
         default=DEFAULT,
         metavar="A,B",
-        help=f"which (default: {','.join(DEFAULT)})",
+        help=f"which; peers: all frameworks that are installed (default: {','.join(DEFAULT)})",
     )
     made.add_argument(
         "--concurrency",
@@ -89,6 +89,9 @@ def _names(known: Sequence[str] | dict[str, Any]) -> Callable[[str], tuple[str, 
     def convert(text: str) -> tuple[str, ...]:
         found: list[str] = []
         for name in text.split(","):
+            if name == "peers" and known is CONTENDERS:
+                found += [each.name for each in PEERS if each.ready and each.name not in found]
+                continue
             matching = [each for each in known if fnmatchcase(each, name)]
             if not matching:
                 raise argparse.ArgumentTypeError(f"no {name!r}; there are: {', '.join(known)}")
@@ -132,8 +135,9 @@ def answer(
     )
     console = report.console()
     total = len(harness.measurements(plan))
-    if not total:
-        console.print("nothing to measure: no contender can do these cases at these points")
+    problem = _problem(plan)
+    if problem is not None:
+        console.print(f"error: {problem}", highlight=False, markup=False)
         return 2
     shown = {
         name: str(value) if isinstance(value, Path) else value
@@ -166,6 +170,16 @@ def answer(
             for drawn in profiling.tables(path):
                 console.print(drawn)
     return _finish(question, found, options.plot, console)
+
+
+def _problem(plan: Plan) -> str | None:
+    """Why a plan cannot be carried out."""
+    missing = " ".join(each.name for each in plan.contenders if not each.ready)
+    if missing:
+        return f"not installed: {missing}; do: nexau bench peers install {missing}"
+    if not harness.measurements(plan):
+        return "nothing to measure: no contender can do these cases at these points"
+    return None
 
 
 def _finish(question: str, found: Sequence[Cell], path: Path | None, console: Any) -> int:

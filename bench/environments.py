@@ -3,7 +3,9 @@
 Standard library only.
 """
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,3 +87,19 @@ def _call(command: Sequence[str]) -> None:
     )
     if done.returncode:
         raise InstallFailed(done.stdout.strip()[-2000:])
+
+
+def versions(name: str) -> dict[str, str]:
+    """Of what was asked for, as installed; empty where the environment is not there."""
+    if not installed(name):
+        return {}
+    wanted = [re.split(r"[\[=<>]", each)[0] for each in requirements_of(name).split()]
+    code = (
+        "import sys, json, importlib.metadata as m;"
+        "print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    )
+    done = subprocess.run(
+        [str(python_of(name)), "-c", code, *wanted], capture_output=True, text=True, check=False
+    )
+    found: dict[str, str] = json.loads(done.stdout) if done.returncode == 0 else {}
+    return found

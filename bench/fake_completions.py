@@ -77,6 +77,18 @@ class Request(Struct):
     fake: Directives | None = None
 
 
+class PlannedCall(Struct, frozen=True):
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class Plan(Struct, frozen=True):
+    """What a conversation plays."""
+
+    turns: tuple[tuple[PlannedCall, ...], ...]
+    answer: str = ""
+
+
 class Options(Struct, frozen=True):
     turns: int = 5
     """Turns of a conversation, the last of which answers."""
@@ -84,6 +96,7 @@ class Options(Struct, frozen=True):
     """Parallel calls in each of the others."""
     answer: str = "The answer is 42."
     cached_share: float = 0.0
+    plan: Plan | None = None
 
 
 _decode = msgspec.json.Decoder(Request).decode
@@ -192,6 +205,8 @@ def _play(request: Request, options: Options, turn: int) -> tuple[str, list[Tool
     for message in request.messages:
         if isinstance(message.content, str) and "<plan>" in message.content:
             return _from_plan(message.content, turn)
+    if options.plan is not None:
+        return _played(options.plan, turn)
     if turn >= options.turns - 1 or not request.tools:
         return options.answer, []
     function = request.tools[0].function
@@ -205,19 +220,19 @@ def _play(request: Request, options: Options, turn: int) -> tuple[str, list[Tool
 def _from_plan(text: str, turn: int) -> tuple[str, list[ToolCall]]:
     found = _PLAN.search(text)
     try:
-        plan = msgspec.json.decode(found[1]) if found else {}
-        turns = plan["turns"]
-        if turn >= len(turns):
-            return plan.get("answer", ""), []
-        return "", [
-            ToolCall(
-                f"call_{turn}_{i}",
-                Function(call["name"], _encode(call.get("arguments", {})).decode()),
-            )
-            for i, call in enumerate(turns[turn])
-        ]
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        plan = msgspec.json.decode(found[1] if found else "", type=Plan)
+    except msgspec.DecodeError as error:
         raise Refused(f"the plan in the prompt cannot be played: {error!r}") from None
+    return _played(plan, turn)
+
+
+def _played(plan: Plan, turn: int) -> tuple[str, list[ToolCall]]:
+    if turn >= len(plan.turns):
+        return plan.answer, []
+    return "", [
+        ToolCall(f"call_{turn}_{i}", Function(call.name, _encode(call.arguments).decode()))
+        for i, call in enumerate(plan.turns[turn])
+    ]
 
 
 def _sample(schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import msgspec
 
 from bench.fake_completions import (
     Options,
+    Plan,
     Refused,
     Request,
     answer,
@@ -59,7 +60,11 @@ class Server:
     def __init__(self, arguments: argparse.Namespace, seed: int, guard: Guard) -> None:
         self.guard = guard
         self.options = Options(
-            arguments.turns, arguments.calls, arguments.answer, arguments.cached_share
+            arguments.turns,
+            arguments.calls,
+            arguments.answer,
+            arguments.cached_share,
+            msgspec.json.decode(arguments.plan, type=Plan) if arguments.plan else None,
         )
         self.random = random.Random(seed)
         self.latency = _distribution(arguments.latency, self.random)

@@ -120,6 +120,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="turns of a conversation")
     parser.add_argument("--calls", type=int, default=1, help="parallel calls in a turn")
     parser.add_argument("--answer", default="The answer is 42.")
+    parser.add_argument("--plan", default="", help="what every conversation without one of its own "
+                        "plays, JSON: turns and answer")  # fmt: skip
     parser.add_argument("--latency", default="0", help="SECONDS, uniform:LOW,HIGH, "
                         "exponential:MEAN or lognormal:MEDIAN,SIGMA")  # fmt: skip
     parser.add_argument("--faults", default="", help="NAME=RATE,...: status:500, reset, truncate, "

@@ -10,7 +10,6 @@ import random
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,12 +22,13 @@ from msgspec import Struct
 
 from bench import procstat
 from bench.cases import Case
+from bench.recorded import recorded
 from bench.registry import Contender
-from bench.servers import Server, command, http_server
+from bench.servers import Server, command, http_server, model_server
 
 SCHEMA = "nexau-bench/1"
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that a measurement may take beyond what was asked for and its rollouts need."""
 TAIL = 2000
 """Bytes of a failed contender's stderr that are kept."""
@@ -83,6 +83,8 @@ class Sample(Struct, frozen=True, tag_field="type", tag="sample", omit_defaults=
     suspended_rss: int = 0
     bytes: int = 0
     """Written as trajectories."""
+    waited: float | None = None
+    """Share of the slots' time that calls were told to take, where that is drawn."""
     versions: dict[str, str] = {}
 
 
@@ -155,9 +157,12 @@ def run(plan: Plan) -> Iterator[Sample]:
     own, others = cores()
     with tempfile.TemporaryDirectory(prefix="nexau-bench-") as folder, ExitStack() as stack:
         servers: dict[str, Server] = {}
+        models: dict[str, Server] = {}
         for number, case, concurrency, contender in measurements(plan):
             if case.tool == "http" and case.name not in servers:
                 servers[case.name] = stack.enter_context(http_server(case, others))
+            if case.model == "http" and case.name not in models:
+                models[case.name] = stack.enter_context(model_server(case, others))
             profile = None
             if plan.profile is not None:
                 name = f"{contender.name}-{case.name}-{concurrency}.pstats"
@@ -172,6 +177,7 @@ def run(plan: Plan) -> Iterator[Sample]:
                 own=own,
                 others=others,
                 server=servers.get(case.name),
+                model=models.get(case.name),
                 memory=plan.memory,
                 profile=profile,
                 gc=plan.gc,
@@ -189,24 +195,30 @@ def measure(
     own: str = "-",
     others: str = "-",
     server: Server | None = None,
+    model: Server | None = None,
     memory: bool = False,
     profile: Path | None = None,
     gc: tuple[int, ...] = (),
 ) -> Sample:
     """One measurement in a process of its own. What goes wrong with it is in the sample."""
     arguments = [
-        *(contender.python or sys.executable, "-m", contender.module),
+        *(contender.interpreter, "-m", contender.module),
         *("--case", case.name),
         *("--concurrency", str(concurrency)),
         *("--seconds", str(duration(case, seconds))),
         *("--output", str(output)),
         *("--loop", contender.loop),
+        *("--variant", contender.variant),
         *("--cores", own),
     ]
     if case.tool == "stdio":
         arguments += ["--command", json.dumps(command(case, others))]
     if server is not None:
         arguments += ["--url", server.url, "--server", str(server.pid)]
+    if model is not None:
+        arguments += ["--model", model.url, "--model-pid", str(model.pid)]
+    if case.profile:
+        arguments += ["--quantiles", json.dumps(recorded(case))]
     if gc:
         arguments += ["--gc", json.dumps(gc)]
     if memory:
@@ -339,6 +351,9 @@ def figures(case: Case, sample: Sample) -> dict[str, float]:
         "core": sample.cpu / sample.wall,
         "line": sample.bytes / sample.rollouts,
     }
+    if sample.waited is not None:
+        found["efficiency"] = sample.waited
+        found["ideal"] = rate / sample.waited
     ideal = case.ideal(sample.concurrency)
     if ideal is not None:
         found["ideal"] = ideal

@@ -2,8 +2,9 @@
 
     python lean_server.py --stdio | --http [--latency SECONDS]
 
-One tool, `get_customer`; revisions up to 2025-11-25; no session ids over HTTP, which the
-specification allows. On HTTP it prints a JSON line with its `url`, and ends with its stdin.
+One tool, `get_customer`; revisions up to 2025-11-25; session ids over HTTP with `--sessions` only,
+which the specification allows. On HTTP it prints a JSON line with its `url`, and ends with its
+stdin.
 """
 
 import argparse
@@ -28,6 +29,7 @@ TOOL = {
 }
 METHOD_NOT_FOUND = -32601
 CHUNK = 1 << 18
+SESSIONS = False
 
 Send = Callable[[bytes], None]
 
@@ -113,6 +115,8 @@ class HttpServer(Server):
     """HTTP/1.1 with bodies of a known length, keep-alive; answers in JSON."""
 
     transport: asyncio.Transport
+    opens = False
+    """Whether the answer opens a session."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's derives from nothing
@@ -134,15 +138,17 @@ class HttpServer(Server):
             self.transport.write(b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n")
             return
         request = _decode(body)
+        self.opens = SESSIONS and request.method == "initialize"
         if request.id is None:
             self.transport.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
         else:
             self.reply(request, self.send)
 
     def send(self, body: bytes) -> None:
+        session = b"mcp-session-id: %b\r\n" % os.urandom(8).hex().encode() if self.opens else b""
         self.transport.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-            % (len(body), body)
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (session, len(body), body)
         )
 
 
@@ -162,8 +168,11 @@ def main() -> None:
     transport.add_argument("--stdio", action="store_true")
     transport.add_argument("--http", action="store_true")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds added to each call")
+    parser.add_argument("--sessions", action="store_true", help="give out session ids")
     options = parser.parse_args()
     if options.http:
+        global SESSIONS
+        SESSIONS = options.sessions
         uvloop.run(serve_http(options.latency))
         return
     loop = uvloop.new_event_loop()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+ROOT = Path(__file__).resolve().parent.parent
+
 Function = tuple[str, int, str]
 
 PARTS = (
@@ -61,4 +63,6 @@ def part(function: Function) -> str:
     file = function[0]
     if file == "~":
         return "builtins (C)"
+    if file.startswith(f"{ROOT}/") and "/site-packages/" not in file:
+        file = file.removeprefix(str(ROOT))  # a checkout may lie in a folder called bench
     return next((name for where, name in PARTS if where in file), "other")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases import Case
+from bench.work import script
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = {"desk": HERE.parent / "examples/desk/server.py", "lean": HERE / "lean_server.py"}
@@ -45,6 +46,8 @@ def http_server(case: Case, cores: str) -> Iterator[Server]:
     """The HTTP server of a case, until the block ends. Raises `ServerFailed`."""
     port = _free_port() if case.server == "desk" else 0
     extra = ["--port", str(port)] if port else []
+    if case.isolated:
+        extra.append("--sessions")
     process = subprocess.Popen(
         command(case, cores, *extra),
         stdin=subprocess.PIPE,
@@ -73,6 +76,38 @@ def http_server(case: Case, cores: str) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def model_server(case: Case, cores: str) -> Iterator[Server]:
+    """The model of a case as an HTTP server that plays the case's turns. Raises `ServerFailed`."""
+    turns = [
+        [{"name": name, "arguments": args} for name, args in say.calls] for say in script(case, "")
+    ]
+    plan = json.dumps({"turns": turns[:-1], "answer": script(case, "")[-1].text})
+    pinned = [sys.executable, str(HERE / "pinned.py"), cores, sys.executable]
+    process = subprocess.Popen(
+        [
+            *(*pinned, "-m", "bench.fake_model", "--until-eof", "--plan", plan),
+            *("--latency", str(case.model_seconds)),
+        ],
+        cwd=HERE.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise ServerFailed(f"{case.name}: the model ended with {process.wait()}")
+        yield Server(json.loads(line)["url"], process.pid)
+    finally:
+        process.stdin.close()
+        process.stdout.read()  # it says what it has spent
+        process.stdout.close()
+        process.wait()
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:

@@ -5,8 +5,9 @@ Standard library and anyio only.
 
 import importlib
 import json
+import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -53,8 +54,14 @@ def record(customer_id: str) -> str:
 class Work:
     """The parts of one measurement that contenders share: the tool, the model's time, the tasks."""
 
-    def __init__(self, case: Case, loop: str) -> None:
+    def __init__(self, case: Case, loop: str, quantiles: Sequence[float] = ()) -> None:
         self.case = case
+        self.slept = 0.0
+        """Seconds that calls begun since `window` were told to take."""
+        self.window: float | None = None
+        self._quantiles = quantiles
+        """Of the tool's latency, in seconds, at equal steps; empty: always `tool_seconds`."""
+        self._chance = random.Random(7)
         self.calls = 0
         """Calls of the in-process tool."""
         self.turns = 0
@@ -66,6 +73,8 @@ class Work:
         self._all = anyio.Event()
         library = importlib.import_module("trio" if loop == "trio" else "asyncio")
         self._sleep: Callable[[float], Awaitable[None]] = library.sleep
+        self.waited: float | None = None
+        """Share of the time of all slots, while all were in use, that calls were told to take."""
         self._answers = {f"C-100{i}": record(f"C-100{i}") for i in range(1, 5)}
 
     def tasks(self, count: int, seconds: float = 0.0) -> Iterator[str]:
@@ -74,8 +83,13 @@ class Work:
         given = 0
         while given < count or time.perf_counter() < end:
             given += 1
+            if given == count + 1:  # all slots have been full
+                self.window, self.slept = time.perf_counter(), 0.0
             self.begun += 1
             yield "What do we know of this customer, and of the three after?"
+        if self.window is not None and seconds:
+            self.window = time.perf_counter() - self.window
+            self.waited = self.slept / (self.window * count)
 
     async def all_waiting(self, count: int) -> None:
         """Until `count` rollouts wait at the gate, which must have been set before they began."""
@@ -89,11 +103,20 @@ class Work:
         if self.case.model_seconds:
             await self._sleep(self.case.model_seconds)
 
+    def _drawn(self) -> float:
+        """Inverse transform sampling, linear between the quantiles."""
+        place = self._chance.random() * (len(self._quantiles) - 1)
+        low = int(place)
+        step = self._quantiles[low + 1] - self._quantiles[low]
+        return self._quantiles[low] + (place - low) * step
+
     async def look_up(self, customer_id: str) -> str:
         """The tool, where it is in-process."""
         self.calls += 1
-        if self.case.tool_seconds:
-            await self._sleep(self.case.tool_seconds)
+        seconds = self._drawn() if self._quantiles else self.case.tool_seconds
+        if seconds:
+            self.slept += seconds
+            await self._sleep(seconds)
         if self.gate is not None and customer_id == LAST:
             self._waiting += 1
             if self._waiting == self._wanted:

@@ -7,7 +7,7 @@ clients send and match bare requests: no negotiation after the first message, no
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -15,9 +15,11 @@ import anyio
 import msgspec
 
 from bench.child import Job, Run, serve
+from bench.contenders.raw_http import raw_model
 from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
 
 Tool = Callable[[dict[str, str]], Awaitable[str]]
+Complete = Callable[[list[dict[str, Any]]], Awaitable[Say]]
 
 REVISION = "2025-11-25"
 BUFFER = 1 << 16
@@ -29,9 +31,11 @@ _decode = msgspec.json.Decoder().decode
 class Loop:
     """Model, tools, and the list of messages between them."""
 
-    def __init__(self, work: Work, tool: Tool) -> None:
+    def __init__(self, work: Work, tool: Tool, complete: Complete | None = None) -> None:
         self.work = work
         self.tool = tool
+        self.complete = complete
+        """Asks a model over HTTP; None for the one in-process."""
         self.scripts = {name: script(work.case, name) for name in ("", *CHILDREN)}
 
     async def model(self, agent: str, turn: int) -> Say:
@@ -51,7 +55,10 @@ class Loop:
         turn = 0
         while True:
             asked = clock()
-            say = await self.model(agent, turn)
+            if self.complete is None:
+                say = await self.model(agent, turn)
+            else:
+                say = await self.complete(messages)
             answered = clock()
             if not say.calls:
                 messages.append({"role": "assistant", "content": say.text})
@@ -61,7 +68,7 @@ class Loop:
                 {"id": f"call_{turn}_{i}", "name": name, "arguments": arguments}
                 for i, (name, arguments) in enumerate(say.calls)
             ]
-            messages.append({"role": "assistant", "content": say.text, "calls": calls})
+            messages.append(self._assistant(say, calls))
             for call, (name, arguments) in zip(calls, say.calls, strict=True):
                 if name in self.scripts:
                     child = await self.rollout(name, arguments["task"])
@@ -69,7 +76,7 @@ class Loop:
                     content = child["answer"]
                 else:
                     content = await self.tool(arguments)
-                messages.append({"role": "tool", "call_id": call["id"], "content": content})
+                messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
             steps.append({"turn": turn, "model": answered - asked, "tool": clock() - answered})
             turn += 1
         return {
@@ -80,6 +87,22 @@ class Loop:
             "children": children,
             "seconds": clock() - began,
         }
+
+    def _assistant(self, say: Say, calls: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.complete is None:
+            return {"role": "assistant", "content": say.text, "calls": calls}
+        asked = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {
+                    "name": call["name"],
+                    "arguments": _encode(call["arguments"]).decode(),
+                },
+            }
+            for call in calls
+        ]
+        return {"role": "assistant", "content": say.text or None, "tool_calls": asked}
 
     async def run(self, tasks: Iterable[str], concurrency: int, output: Any) -> None:
         source = enumerate(tasks)
@@ -203,18 +226,33 @@ async def python_tool(work: Work) -> AsyncIterator[Tool]:
     yield call
 
 
+def tool_of(job: Job, work: Work) -> AbstractAsyncContextManager[Tool]:
+    kind = job.case.tool
+    if kind == "python" or job.case.isolated:
+        return python_tool(work)
+    return stdio_tool(job) if kind == "stdio" else http_tool(job)
+
+
+class Isolated(Loop):
+    """A session of its own for each rollout."""
+
+    def __init__(self, work: Work, job: Job) -> None:
+        super().__init__(work, work.look_up)  # type: ignore[arg-type]
+        self._job = job
+
+    async def rollout(self, agent: str, task: str) -> dict[str, Any]:
+        opened = stdio_tool(self._job) if self._job.case.tool == "stdio" else http_tool(self._job)
+        async with opened as tool:
+            return await Loop(self.work, tool).rollout(agent, task)
+
+
 @asynccontextmanager
 async def open_contender(job: Job, work: Work) -> AsyncIterator[Run]:
-    kind = job.case.tool
-    opened = (
-        python_tool(work)
-        if kind == "python"
-        else stdio_tool(job)
-        if kind == "stdio"
-        else http_tool(job)
-    )
-    async with opened as tool:
-        loop = Loop(work, tool)
+    opened = tool_of(job, work)
+    async with opened as tool, raw_model(job) as complete:
+        loop = Loop(work, tool, complete)
+        if job.case.isolated:
+            loop = Isolated(work, job)
 
         async def run(tasks: Iterable[str], concurrency: int) -> None:
             with job.output.open("ab", buffering=BUFFER) as output:

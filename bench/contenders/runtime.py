@@ -1,16 +1,37 @@
-"""This runtime, as a program that embeds it would use it, with its defaults."""
+"""This runtime, as a program that embeds it would use it, with its defaults.
+
+`--variant` takes a part away or adds one, for the question of what it costs.
+"""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import nexau
 from bench.child import Broken, Job, Run, serve
 from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
-from nexau.definition import Agent, HttpServer, McpTools, Prompt, PythonTool, Server, StdioServer
+from nexau.definition import (
+    Agent,
+    HttpServer,
+    McpTools,
+    OpenAIModel,
+    Pool,
+    Prompt,
+    PythonTool,
+    Server,
+    StdioServer,
+)
 from nexau.logs import configure
 from nexau.models.base import ModelRequest, ToolCall, Turn
+from nexau.prepare import Prepared
+from nexau.scope import Scope
+from nexau.sinks import Emits
+from nexau.tools import as_result
 from nexau.transports.lines import open_lines
+from nexau.transports.protocol import Call, Result
 
 
 class Scripted:
@@ -53,18 +74,25 @@ def agent_of(job: Job, work: Work) -> Agent:
     servers: dict[str, Server] = {}
     if job.case.tool != "python":
         tool = McpTools("desk", include=(TOOL,))
+        sessions: Any = "rollout" if job.case.isolated else "shared"
+        pool = Pool(max=job.concurrency, uses=1) if job.case.isolated else Pool()
         servers["desk"] = (
-            HttpServer(url=job.url)
+            HttpServer(url=job.url, sessions=sessions, pool=pool)
             if job.case.tool == "http"
-            else StdioServer(command=job.command[0], args=job.command[1:])
+            else StdioServer(
+                command=job.command[0], args=job.command[1:], sessions=sessions, pool=pool
+            )
         )
     children = tuple(
         Agent(name, Scripted(work, name), f"Knows all about {name}.", Prompt(SYSTEM), (tool,))
         for name in (CHILDREN if job.case.delegates else ())
     )
+    model: Any = Scripted(work)
+    if job.case.model == "http":
+        model = OpenAIModel("fake", job.model, None, stream=job.variant == "streamed")
     return Agent(
         "desk",
-        Scripted(work),
+        model,
         system_prompt=Prompt(SYSTEM),
         tools=() if children else (tool,),
         agents=children,
@@ -76,23 +104,67 @@ def agent_of(job: Job, work: Work) -> Agent:
 async def open_contender(job: Job, work: Work) -> AsyncIterator[Run]:
     agent = agent_of(job, work)
     async with nexau.open_runtime() as runtime:
-        await runtime.prepare(agent)
+        prepared = await runtime.prepare(agent)
+        if job.variant == "unchecked":
+            prepared.validators.clear()
+        elif job.variant == "direct":
+            _without_actors(prepared, agent)
 
         async def run(tasks: Iterable[str], concurrency: int) -> None:
-            descriptor = os.open(job.output, os.O_WRONLY | os.O_APPEND)
-            try:
-                async with open_lines(descriptor) as writer:
-                    sink = nexau.LineSink(writer)
-                    async with runtime.rollouts(
-                        agent, tasks, concurrency=concurrency, sinks=[sink]
-                    ) as rollouts:
-                        summary = await rollouts.wait()
-            finally:
-                os.close(descriptor)
+            async with AsyncExitStack() as stack:
+                sinks = [await stack.enter_async_context(_sink(job.output, "trajectories"))]
+                if job.variant == "events":
+                    path = job.output.with_suffix(".events")
+                    sinks.append(await stack.enter_async_context(_sink(path, "events")))
+                keep = None
+                if job.variant == "journal":
+                    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=job.output.parent))
+                    keep = Path(folder) / "run"
+                async with runtime.rollouts(
+                    agent, tasks, concurrency=concurrency, sinks=sinks, out=keep
+                ) as rollouts:
+                    summary = await rollouts.wait()
             if set(summary.by_status) != {"completed"}:
                 raise Broken(f"rollouts ended as {summary.by_status}")
 
         yield run
+
+
+@asynccontextmanager
+async def _sink(path: Path, emits: Emits) -> AsyncIterator[nexau.LineSink]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        async with open_lines(descriptor) as writer:
+            yield nexau.LineSink(writer, emits)
+    finally:
+        os.close(descriptor)
+
+
+class _Called:
+    """A tool as a bare call: no actor, no deadline, nothing that restarts it."""
+
+    def __init__(self, tool: PythonTool) -> None:
+        self._function = tool.function
+
+    async def send(self, scope: Scope, call: Call) -> Result:
+        return as_result(call.id, await self._function(**call.arguments))
+
+    def failed(self, call: Call, error: Exception) -> Result:
+        raise error
+
+
+class _Asked:
+    """A model as a bare call."""
+
+    def __init__(self, model: Any) -> None:
+        self.ask = model.turn
+
+
+def _without_actors(prepared: Prepared, agent: Agent) -> None:
+    prepared.model = _Asked(agent.model)  # type: ignore[assignment]
+    for tool in agent.tools:
+        assert isinstance(tool, PythonTool)
+        prepared.tools[tool.spec.name] = _Called(tool)
 
 
 if __name__ == "__main__":

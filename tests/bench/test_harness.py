@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from bench.cases import CASES, Case
 from bench.harness import Cell, Plan, Sample, cells, cores, figures, measure, measurements
 from bench.registry import CONTENDERS, Contender
 from bench.report import PlotError, console, plot, table
-from bench.servers import http_server
+from bench.servers import http_server, model_server
 
 HAND = CONTENDERS["by-hand"]
 NEXAU = CONTENDERS["nexau"]
@@ -34,7 +35,15 @@ def cell_of(path: Path, contender: str) -> Cell:
 def test_a_question_is_answered_for_all_contenders_in_turn(tmp_path: Path) -> None:
     out = tmp_path / "figures.jsonl"
     code = rollouts.main(
-        [*QUICK, "--cases", "in-process", "--contenders", "nexau*,by-hand", "--out", str(out)]
+        [
+            *QUICK,
+            "--cases",
+            "in-process",
+            "--contenders",
+            "nexau,nexau-trio,by-hand",
+            "--out",
+            str(out),
+        ]
     )
     assert code == 0
     written = lines(out)
@@ -58,6 +67,13 @@ def test_a_question_is_answered_for_all_contenders_in_turn(tmp_path: Path) -> No
         ("by-hand", "http"),
         ("by-hand-sdk", "stdio-lean"),
         ("by-hand-sdk", "http-lean"),
+        ("nexau", "model-http"),
+        ("nexau-journal", "in-process"),
+        ("nexau-direct", "in-process"),
+        ("nexau", "http-isolated"),
+        ("by-hand", "model-http"),
+        ("by-hand", "stdio-isolated"),
+        ("by-hand-aiohttp", "model-http"),
     ],
 )
 def test_contenders_do_all_the_work_of_a_case(name: str, case: str, tmp_path: Path) -> None:
@@ -69,15 +85,18 @@ def test_contenders_do_all_the_work_of_a_case(name: str, case: str, tmp_path: Pa
 
 def test_the_official_client_takes_part_where_there_is_mcp_only() -> None:
     able = {name for name, case in CASES.items() if CONTENDERS["by-hand-sdk"].can(case)}
-    assert able == {name for name in CASES if name.startswith(("stdio", "http"))}
+    shared = {name for name, case in CASES.items() if not case.isolated}
+    assert able == {name for name in shared if name.startswith(("stdio", "http"))}
 
 
 def sample_of(contender: Contender, case: Case, folder: Path) -> Sample:
     place = {"round_": 0, "seconds": 0.01, "output": folder / "lines.jsonl"}
-    if case.tool != "http":
+    with ExitStack() as stack:
+        if case.tool == "http":
+            place["server"] = stack.enter_context(http_server(case, "-"))
+        if case.model == "http":
+            place["model"] = stack.enter_context(model_server(case, "-"))
         return measure(contender, case, 2, **place)  # type: ignore[arg-type]
-    with http_server(case, "-") as server:
-        return measure(contender, case, 2, server=server, **place)  # type: ignore[arg-type]
 
 
 def test_memory_is_measured_while_all_wait(tmp_path: Path) -> None:
