@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 FUEL = 32
 """Inline asks of one task between two looks at the clock."""
+FEW = 4
+"""The same after it had to give way: of many such tasks most only learn that the time is up."""
 
 
 class Executor:

@@ -25,7 +25,7 @@ from nexau.actors._worker import Worker
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
 
-SLICE = 0.001
+SLICE = 0.0008
 """Seconds of a loop turn for the leader, and for whoever tells or asks without suspending."""
 LOOK = 16
 """Messages, handled or told, between two looks at the clock."""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from nexau.actors import _lifecycle as lifecycle
 from nexau.actors._cell import came_up, gone, mail_count, ready, reject, stopped_error
 from nexau.actors._envelopes import NOTHING, Ask, Failure, Waiting
-from nexau.actors._executor import FUEL, Executor, adopt, current_executor
+from nexau.actors._executor import FEW, FUEL, Executor, adopt, current_executor
 from nexau.actors._family import Extra, Family
 from nexau.actors._kind import Kind
 from nexau.actors._outcome import inline_failed, worker_failed
@@ -250,6 +250,7 @@ class ActorRef:
         scheduler = self._kind.scheduler
         if scheduler.overdue():
             await scheduler.backend.turn()
+            executor.fuel = FEW
             return self._executor()
         return executor
 

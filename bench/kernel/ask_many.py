@@ -4,21 +4,25 @@ import anyio
 from harness import main
 from patterns import Figure, Make, clock, contenders, echo
 
-ASKERS, EACH = 100, 1000
+ASKERS, EACH = 100, 2000
 
 
 async def pattern(make: Make) -> Figure:
     ref = make(echo)
     await ref.ask(0)
 
-    async def ask() -> None:
-        for number in range(EACH):
+    async def ask(count: int) -> None:
+        for number in range(count):
             await ref.ask(number)
 
+    async def together(count: int) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(ASKERS):
+                group.start_soon(ask, count)
+
+    await together(10)
     start = clock()
-    async with anyio.create_task_group() as group:
-        for _ in range(ASKERS):
-            group.start_soon(ask)
+    await together(EACH)
     return ASKERS * EACH, clock() - start
 
 

@@ -14,9 +14,12 @@ from floors import AnyioPair, DequePair, QueuePair, TrioPair
 from nexau.actors import Actor, open_system
 from nexau.actors._backend import backend_name
 
+Contender = Callable[[], Awaitable["Figure | Timed"]]
 Make = Callable[..., Any]
 """`make(handler, size)`: an address, with room for `size` messages."""
 Figure = tuple[float, float]
+Timed = tuple[float, float, float]
+"""Operations, CPU seconds, seconds on the wall."""
 
 
 class Handles(Actor):
@@ -55,11 +58,11 @@ async def grouped(cls: Any) -> AsyncIterator[Make]:
         group.cancel_scope.cancel()
 
 
-def contenders(pattern: Callable[[Make], Awaitable[Figure]]) -> dict[str, Any]:
+def contenders(pattern: Callable[[Make], Awaitable[Figure | Timed]]) -> dict[str, Any]:
     """The pattern on ours and on every floor that runs on the loop asked for."""
 
-    def on(opened: Callable[[], Any], asyncio_only: bool | None) -> Callable[[], Awaitable[Figure]]:
-        async def contender() -> Figure:
+    def on(opened: Callable[[], Any], asyncio_only: bool | None) -> Contender:
+        async def contender() -> Figure | Timed:
             if asyncio_only is not None and asyncio_only == (backend_name() == "trio"):
                 raise ImportError("not on this loop")
             async with opened() as make:
@@ -87,10 +90,7 @@ async def turn(message: Any) -> Any:
 
 async def nothing() -> None:
     """One turn of the loop, as cheap as the loop has it."""
-    if backend_name() == "trio":
-        await anyio.lowlevel.checkpoint()
-    else:
-        await anyio.lowlevel.checkpoint()
+    await anyio.lowlevel.checkpoint()
 
 
 def clock() -> float:
