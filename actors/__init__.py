@@ -2,6 +2,7 @@
 
 from nexau.actors._family import Background
 from nexau.actors.actor import Actor, Context
+from nexau.actors.collector import tune_gc
 from nexau.actors.errors import (
     ActorError,
     ActorStopped,
@@ -18,7 +19,7 @@ from nexau.actors.pool import Pool, PoolRef, PoolStatistics
 from nexau.actors.ref import ActorRef, ActorStatistics
 from nexau.actors.signals import DeadLetter, Down, Event
 from nexau.actors.specs import Backoff, ChildSpec, SupervisorSpec
-from nexau.actors.supervisor import SupervisorRef
+from nexau.actors.supervisor import SupervisorRef, SupervisorStatistics
 from nexau.actors.system import ActorSystem, SystemStatistics, open_system
 
 __all__ = [
@@ -47,7 +48,9 @@ __all__ = [
     "SupervisorFailed",
     "SupervisorRef",
     "SupervisorSpec",
+    "SupervisorStatistics",
     "SystemStatistics",
     "UnhandledMessage",
     "open_system",
+    "tune_gc",
 ]

@@ -64,6 +64,13 @@ def unfold(cell: "ActorRef") -> None:
 def refuse_mail(cell: "ActorRef") -> None:
     """Fail everything that waits: dead letters, and errors for askers."""
     unfold(cell)
+    extra = cell._extra
+    if extra is not None and extra.again is not NOTHING:
+        again, extra.again = extra.again, NOTHING
+        if type(again) is Ask and not again.reply.done() and extra.reason is not None:
+            again.reply.set_result(Failure(extra.reason))  # its own crash
+        else:
+            reject(cell, again)
     mail, cell._mail = cell._mail, None
     waiters, cell._waiters = cell._waiters, None
     pending = False

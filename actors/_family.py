@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from nexau.actors._backend import Future
+from nexau.actors._envelopes import NOTHING
 from nexau.actors.specs import SupervisorSpec
 from nexau.actors.supervision import Delay
 
@@ -35,11 +36,17 @@ class Extra:
     """The rarer parts of an actor's state."""
 
     __slots__ = (
-        "busy", "delay", "dismantled", "ended", "group", "hurry", "idle", "job", "killed", "links",
-        "monitors", "reason", "restarts", "tasks", "token", "up", "watching",
+        "again", "busy", "delay", "dismantled", "ended", "group", "hurry", "idle", "job", "killed",
+        "links", "monitors", "reason", "restarts", "tasks", "token", "tried", "tries", "up",
+        "watching",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.again: Any = NOTHING
+        """The message that the next instance is to handle first."""
+        self.tried: Any = NOTHING
+        """The last such message, and how often it has crashed the actor."""
+        self.tries = 0
         self.monitors: dict[ActorRef, None] | None = None
         self.watching: dict[ActorRef, None] | None = None
         self.links: dict[ActorRef, None] | None = None

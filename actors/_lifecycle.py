@@ -23,7 +23,7 @@ from nexau.actors._cell import (
     report,
     trivial,
 )
-from nexau.actors._envelopes import START
+from nexau.actors._envelopes import NOTHING, START
 from nexau.actors._family import Extra
 from nexau.actors._instance import handler_over, run_stopped, tasks_over
 from nexau.actors._states import DEAD, HELD, IDLE, STOPPING
@@ -33,6 +33,9 @@ from nexau.actors.supervision import Delay, add_restart, affected, restarts
 
 if TYPE_CHECKING:
     from nexau.actors.ref import ActorRef
+
+BATCH = 32
+"""Children ended between two looks at the clock."""
 
 # -- failing
 
@@ -160,10 +163,13 @@ async def children_over(cell: "ActorRef", extra: Extra) -> None:
         family.hurry.cancel()
     while family is not None and family.children:
         last_first = list(family.children.values())[::-1]
-        for child in last_first:
+        scheduler = cell._kind.scheduler
+        for number, child in enumerate(last_first, 1):
             end(child, None, kill=extra.killed)
             if family.ordered and not extra.killed:
                 await gone(child)
+            elif number % BATCH == 0 and scheduler.overdue():  # there may be a million
+                await scheduler.backend.turn()
         for child in last_first:
             await gone(child)
 
@@ -184,7 +190,6 @@ def renew(cell: "ActorRef", extra: Extra) -> None:
         cell._system._backend.call_soon(partial(retry, cell, error))
         return
     extra.dismantled = False
-    extra.reason = None
     if cell._family is not None:
         cell._family.stamps = None
     cell._actor = actor
@@ -192,18 +197,34 @@ def renew(cell: "ActorRef", extra: Extra) -> None:
     cell._by = None
     if cell._system._hooks:
         cell._system._emit("restarted", cell, None)
-    if cell._kind.has_started:
-        if cell._mail is None:
-            cell._mail = deque((START,))
-        else:
-            cell._mail.appendleft(START)
+    if cell._mail is not None or cell._kind.has_started or extra.again is not NOTHING:
+        first_mail(cell, extra)
     elif extra.up is not None:
         came_up(cell)
+    extra.reason = None
     if cell._mail:
         cell._kind.scheduler.add(cell)
     else:
         cell._mail = None
         cell._state = IDLE
+
+
+def first_mail(cell: "ActorRef", extra: Extra) -> None:
+    """What a new instance finds in its mailbox: its start, the message to be tried again, and what
+    waited for the instance before."""
+    mail = cell._mail
+    if mail and mail[0] is START:  # of an instance that never got so far
+        mail.popleft()
+    again, extra.again = extra.again, NOTHING
+    if cell._policy.waiting == "fail":
+        refuse_mail(cell)
+    firsts = [] if again is NOTHING else [again]
+    if cell._kind.has_started:
+        firsts.insert(0, START)
+    elif extra.up is not None:
+        came_up(cell)
+    if firsts:
+        cell._mail = deque((*firsts, *(cell._mail or ())))
 
 
 def retry(cell: "ActorRef", error: Exception) -> None:
@@ -220,7 +241,7 @@ async def restart_group(parent: "ActorRef") -> None:
     assert family.failed is not None
     while family.failed:
         failed, wait = family.failed.popleft()
-        if failed._state != DEAD and failed._name in family.children:
+        if extra_of(failed).group:  # not revived meanwhile, with another that failed
             for cell in reversed(
                 affected(family.spec.strategy, list(family.children.values()), failed)
             ):

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nexau.actors._cell import stopped_error
-from nexau.actors._envelopes import START, Ask, Failure, Unattended
+from nexau.actors._cell import extra_of, stopped_error
+from nexau.actors._envelopes import NOTHING, START, Ask, Failure, Unattended
 from nexau.actors._executor import Executor
 from nexau.actors._lifecycle import fail
 from nexau.actors._states import IDLE, RUNNING
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 def inline_failed(
-    cell: "ActorRef", executor: Executor, error: BaseException
-) -> BaseException | None:
-    """Settle the actor after its handler raised in its asker's task; what to raise there instead
-    of the error, or None."""
+    cell: "ActorRef", executor: Executor, message: Any, error: BaseException
+) -> BaseException | Ask | None:
+    """Settle the actor after its handler raised in its asker's task.
+
+    What to raise there instead of the error, what to wait for if the message is tried again, or
+    None.
+    """
     cell._handled += 1
     extra = cell._extra
-    instead: BaseException | None = None
+    instead: BaseException | Ask | None = None
     if extra is not None and extra.token is not None:
         token, extra.token = extra.token, None
         if not cell._system._backend.absorb(executor.task(), token):
@@ -30,7 +33,10 @@ def inline_failed(
         if isinstance(error, Refused):
             instead = error.error
     elif isinstance(error, Exception):
-        fail(cell, error, True)
+        if cell._policy.retries and cell._state == RUNNING:
+            instead = Ask(message, cell._kind.scheduler.future())
+            try_again(cell, instead)
+        fail(cell, error, True, instead is not None)
     elif (stray := _stray(cell, executor, error)) is not None:
         instead = stray
         fail(cell, stray, True)
@@ -39,6 +45,19 @@ def inline_failed(
     elif cell._by is executor:
         cell._leave()
     return instead
+
+
+def try_again(cell: "ActorRef", item: Any) -> bool:
+    """Leave a message that crashed the actor to its next instance, if it has tries left."""
+    if not cell._policy.retries or cell._state != RUNNING or item is START:
+        return False
+    extra = extra_of(cell)
+    extra.tries = extra.tries + 1 if extra.tried is item else 1
+    if extra.tries > cell._policy.retries:
+        extra.tried = NOTHING
+        return False
+    extra.tried = extra.again = item
+    return True
 
 
 def _stray(cell: "ActorRef", executor: Executor, error: BaseException) -> StrayCancellation | None:
@@ -69,6 +88,9 @@ def worker_failed(cell: "ActorRef", worker: Worker, item: Any, error: BaseExcept
                 item.reply.set_result(Failure(error))
             return True
         error = stray
+    if try_again(cell, item):
+        fail(cell, error, True, True)
+        return False
     attended = type(item) is Ask and not isinstance(item.reply, Unattended)
     fail(cell, error, True, not attended)
     if type(item) is Ask and not item.reply.done():

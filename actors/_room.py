@@ -75,6 +75,8 @@ def abandon(cell: "ActorRef", item: Ask) -> None:
             cell._mail = None
         if cell._waiters is not None:
             cell._admit()
+    elif cell._extra is not None and cell._extra.again is item:
+        cell._extra.again = NOTHING
     elif cell._waiters is not None:
         kept = [waiting for waiting in cell._waiters if waiting.item is not item]
         cell._waiters = deque(kept) if kept else None

@@ -51,6 +51,8 @@ class World:
         self.sent: dict[int, str] = {}
         """Message to its fate: waiting, told, answered, failed, refused, withdrawn, dead."""
         self.handled: Counter[int] = Counter()
+        self.again: set[int] = set()
+        """Messages that crashed an actor whose next instance is to try them again."""
         self.running: Counter[str] = Counter()
         self.latest: dict[tuple[str, str], int] = {}
         self.stamps: dict[str, list[float]] = {}
@@ -93,7 +95,7 @@ class World:
         path = ref.path
         self.note("begin", path, order.id)
         self.handled[order.id] += 1
-        if self.handled[order.id] > 1:
+        if self.handled[order.id] > 1 and order.id not in self.again:
             self.violated(f"message {order.id} is handled twice")
         self.running[path] += 1
         if self.running[path] > 1:
@@ -126,6 +128,8 @@ class World:
                 recent = [stamp for stamp in stamps if stamp >= now - spec.period]
                 if len(recent) > spec.intensity:
                     self.exceeded.add(parent.path)
+            if not isinstance(event.detail, (SimulatedCrash, ActorError)):
+                self.violated(f"{ref.path} failed with {event.detail!r}")
         elif event.kind in ("escalated", "stopped", "restarted"):
             self.exceeded.discard(ref.path)
             self.stamps.pop(ref.path, None)
@@ -185,6 +189,8 @@ class SimActor(Actor):
             case ("hang",):
                 await anyio.sleep(500)
             case ("crash",):
+                if self.context.ref._policy.retries:
+                    world.again.add(order.id)
                 raise SimulatedCrash(order.id)
             case ("refuse",):
                 raise Refused("not now")
@@ -273,6 +279,8 @@ def build(world: World, system: ActorSystem) -> None:
                 shutdown=random.choice((0.0, 0.5, 5.0)),
                 mailbox=random.choice((1, 2, 8)),
                 significant=random.random() < 0.05,
+                waiting=random.choice(("keep", "keep", "fail")),
+                retries=random.choice((0, 0, 0, 0, 1, 3)),
             )
             for index in range(random.randint(1, 4))
         )

@@ -193,20 +193,7 @@ class ActorRef:
             executor = await self._refuel(executor)
         depth = executor.depth
         if self._state or not kind.inline or depth >= DEPTH or copy_context() != scheduler.clean:
-            item = self._enqueue(executor, message)
-            try:
-                answer = await item.reply
-            except BaseException:
-                abandon(self, item)
-                raise
-            finally:
-                executor.waiting = None
-            if type(answer) is not Failure:
-                return answer
-            try:
-                raise answer.error
-            finally:  # the error holds this frame, which must not hold the error
-                del item, answer
+            return await self._answer(executor, self._enqueue(message, executor))
         self._state = RUNNING
         self._by = executor
         executor.depth = depth + 1
@@ -214,19 +201,39 @@ class ActorRef:
             answer = await self._actor.receive(message)
         except BaseException as error:
             executor.depth = depth
-            failure = inline_failed(self, executor, error)
+            failure = inline_failed(self, executor, message, error)
             if failure is None:
                 raise
-            try:
-                raise failure from error
-            finally:
-                failure = None
-        executor.depth = depth
-        self._handled += 1
-        if self._state == RUNNING and self._mail is None:
-            self._state = IDLE
+            if not isinstance(failure, Ask):
+                try:
+                    raise failure from error
+                finally:  # the error holds this frame, which must not hold the error
+                    del failure
+        else:
+            executor.depth = depth
+            self._handled += 1
+            if self._state == RUNNING and self._mail is None:
+                self._state = IDLE
+                return answer
+            return await self._inline_done(executor, answer)
+        return await self._answer(executor, failure)
+
+    async def _answer(self, executor: Executor, item: Ask) -> Any:
+        """Wait for the answer to a message that is in the mailbox."""
+        executor.waiting = self
+        try:
+            answer = await item.reply
+        except BaseException:
+            abandon(self, item)
+            raise
+        finally:
+            executor.waiting = None
+        if type(answer) is not Failure:
             return answer
-        return await self._inline_done(executor, answer)
+        try:
+            raise answer.error
+        finally:
+            del item, answer
 
     def _executor(self) -> Executor:
         """The record of the current task, which is the one that asks now."""
@@ -289,7 +296,7 @@ class ActorRef:
             return await self.ask(message)
         raise AskTimeout(self.path, timeout)
 
-    def _enqueue(self, executor: Executor, message: Any) -> Ask:
+    def _enqueue(self, message: Any, executor: Executor) -> Ask:
         """Put an ask into the mailbox, or in line for room there."""
         state = self._state
         if state == RUNNING:
@@ -301,7 +308,6 @@ class ActorRef:
             line(self).append(Waiting(item, None))
         else:
             self._post(item)
-        executor.waiting = self
         return item
 
     def _check_circle(self, executor: Executor) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from nexau.actors.actor import Actor
 
 RestartType = Literal["permanent", "transient", "temporary"]
+Waiting = Literal["keep", "fail"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 
 MAILBOX = 256
@@ -45,9 +46,19 @@ class ChildSpec(Struct, frozen=True):
     significant: bool = False
     """Its end, when it is not restarted, ends its supervisor."""
     mailbox: int = MAILBOX
+    waiting: Waiting = "keep"
+    """What waits in the mailbox at a restart: kept, or failed (dead letters, and `ActorStopped` for
+    askers)."""
+    retries: int = 0
+    """Times that a message which crashed the actor is tried again by the next instance, before all
+    others, while its asker waits on. After that the asker gets the error."""
 
     def __post_init__(self) -> None:
         check_policy(self.restart, self.shutdown, self.mailbox)
+        if self.waiting not in ("keep", "fail"):
+            raise ValueError(f"waiting is 'keep' or 'fail', not {self.waiting!r}")
+        if self.retries < 0:
+            raise ValueError("retries is 0 or more")
 
 
 class SupervisorSpec(Struct, frozen=True):
@@ -78,6 +89,8 @@ class Policy(Struct, frozen=True, gc=False):
     shutdown: float | None = SHUTDOWN
     significant: bool = False
     mailbox: int = MAILBOX
+    waiting: Waiting = "keep"
+    retries: int = 0
 
 
 def check_policy(restart: Any, shutdown: float | None, mailbox: int) -> None:

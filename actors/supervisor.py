@@ -1,9 +1,31 @@
 """Supervisors: actors without a behaviour of their own, only children."""
 
+from msgspec import Struct
+
+from nexau.actors._states import STATES
 from nexau.actors.actor import Actor
 from nexau.actors.errors import ActorStopped
 from nexau.actors.ref import ActorRef
-from nexau.actors.specs import ChildSpec, SupervisorSpec
+from nexau.actors.specs import DEFAULT_SUPERVISION, ChildSpec, Strategy, SupervisorSpec
+
+
+class SupervisorStatistics(Struct, frozen=True):
+    """One supervisor, now."""
+
+    path: str
+    state: str
+    strategy: Strategy
+    children: int
+    restarts: int
+    """Of the supervisor itself."""
+    recent: int
+    """Restarts of children that count in the window now ..."""
+    intensity: int
+    """... and how many it allows ..."""
+    period: float
+    """... in so many seconds."""
+    waiting: int
+    """Failures that wait for the group restart under way."""
 
 
 class Supervisor(Actor):
@@ -28,6 +50,23 @@ class SupervisorRef(ActorRef):
     """A supervisor: no behaviour of its own, only children."""
 
     __slots__ = ()
+
+    def statistics(self) -> SupervisorStatistics:  # type: ignore[override]
+        family = self._family
+        spec = family.spec if family is not None else DEFAULT_SUPERVISION
+        since = self._system._backend.now() - spec.period
+        stamps = family.stamps if family is not None else None
+        return SupervisorStatistics(
+            path=self.path,
+            state=STATES[self._state],
+            strategy=spec.strategy,
+            children=len(self.children),
+            restarts=self._extra.restarts if self._extra is not None else 0,
+            recent=sum(stamp >= since for stamp in stamps or ()),
+            intensity=spec.intensity,
+            period=spec.period,
+            waiting=len(family.failed or ()) if family is not None else 0,
+        )
 
     @property
     def children(self) -> tuple[ActorRef, ...]:

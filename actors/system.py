@@ -31,6 +31,7 @@ from nexau.actors.specs import (
     Policy,
     RestartType,
     SupervisorSpec,
+    Waiting,
     check_policy,
 )
 from nexau.actors.supervisor import Supervisor, SupervisorRef
@@ -85,7 +86,7 @@ class _Root(Actor):
 class ActorSystem:
     """Made by `open_system`."""
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, seed: int, clock: Callable[[], float] | None) -> None:
         self.name = name
         self.random = Random(seed)
         self.dead_letters = DeadLetters()
@@ -96,7 +97,8 @@ class ActorSystem:
         self._failure: BaseException | None = None
         self._body = anyio.CancelScope()
         self._backend: Backend = make_backend(self._collapse)
-        self._current_task = self._backend.current_task
+        if clock is not None:
+            self._backend.now = clock
         self._context: Variables = self._backend.context
         self._scheduler = Scheduler(self._backend)
         self._root = ActorRef(self, None, name, _Root, DEFAULT_POLICY)
@@ -183,7 +185,14 @@ class ActorSystem:
             return self._start(ActorRef, parent, factory, name, self._policy(restart, mailbox))
         if isinstance(factory, ChildSpec):
             spec = factory
-            policy = self._policy(spec.restart, spec.mailbox, spec.shutdown, spec.significant)
+            policy = self._policy(
+                spec.restart,
+                spec.mailbox,
+                spec.shutdown,
+                spec.significant,
+                spec.waiting,
+                spec.retries,
+            )
             if isinstance(spec.factory, SupervisorSpec):
                 return self._start_supervisor(parent, spec.factory, name or spec.id, policy)
             return self._start(ActorRef, parent, spec.factory, name or spec.id, policy)
@@ -265,12 +274,14 @@ class ActorSystem:
         mailbox: int,
         shutdown: float | None = DEFAULT_POLICY.shutdown,
         significant: bool = False,
+        waiting: Waiting = DEFAULT_POLICY.waiting,
+        retries: int = 0,
     ) -> Policy:
-        key = (restart, mailbox, shutdown, significant)
+        key = (restart, mailbox, shutdown, significant, waiting, retries)
         policy = self._policies.get(key)
         if policy is None:
             check_policy(restart, shutdown, mailbox)
-            policy = Policy(restart, shutdown, significant, mailbox)
+            policy = Policy(restart, shutdown, significant, mailbox, waiting, retries)
             self._policies[key] = policy
         return policy
 
@@ -297,17 +308,27 @@ class open_system:  # noqa: N801 - used as a function
 
     On leaving, everything in it is stopped in order; killed, if the block was left by an error or
     a cancellation. Raises, from the block, what the root's supervision gave up on.
+
+    `seed` is for the jitter of delays. `clock`, in seconds, is what restart windows count by: the
+    loop's own unless a test scripts it.
     """
 
-    def __init__(self, name: str = "system", *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        name: str = "system",
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         if not name or "/" in name:
             raise ValueError(f"not a name: {name!r}")
         self._name = name
         self._seed = seed
+        self._clock = clock
         self._system: ActorSystem
 
     async def __aenter__(self) -> ActorSystem:
-        self._system = system = ActorSystem(self._name, self._seed)
+        self._system = system = ActorSystem(self._name, self._seed, self._clock)
         await system._backend.open()
         system._body.__enter__()
         return system

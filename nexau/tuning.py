@@ -1,20 +1,13 @@
 """Settings of a process that is ours alone: the command line, and workers."""
 
-import gc
 import resource
 
-YOUNG = 50_000
-"""Objects made before the youngest generation is collected; CPython's own 700 costs a busy run
-several percent."""
+from nexau.actors.collector import tune_gc
+
+__all__ = ["raise_open_files", "tune_gc"]
+
 OPEN_FILES = 65_536
 """Enough for 16,000 sessions; more would slow down children that close all they inherit."""
-
-
-def tune_gc() -> None:
-    """What start-up made is never looked at again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG, 20, 20)
 
 
 def raise_open_files() -> None:

@@ -9,7 +9,8 @@ within one run mean anything.
 
 Other actor libraries live in an environment of their own, which `--peers` names:
 
-    python -m venv .cache/peers && .cache/peers/bin/pip install -r bench/kernel/peers-requirements.txt
+    python -m venv .cache/peers
+    .cache/peers/bin/pip install -r bench/kernel/peers-requirements.txt
 
 A contender that is not installed is left out, and named so.
 """
@@ -26,6 +27,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nexau.actors import tune_gc
 from nexau.actors._backend import run
 
 Contender = Callable[[], Awaitable[tuple[float, ...]]]
@@ -44,6 +46,8 @@ def main(
     everyone = {**contenders, **peers}
     options = parse(question)
     if options.one:
+        if options.gc == "tuned":
+            tune_gc()
         one(everyone[options.one], options.backend)
         return
     names = [name for name in everyone if options.only is None or name in options.only]
@@ -52,11 +56,12 @@ def main(
         for name in names:
             if not any("missing" in answer for answer in answers[name]):
                 python = options.peers if name in peers else sys.executable
-                answers[name].append(measure(python, name, options.backend))
+                answers[name].append(measure(python, name, options.backend, options.gc))
     medians = median(answers, "figure")
     record = {
         "question": (question or "").strip().splitlines()[0],
         "backend": options.backend,
+        "gc": options.gc,
         "python": platform.python_version(),
         "versions": versions(),
         "rounds": options.rounds,
@@ -83,6 +88,7 @@ def parse(question: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("--backend", default="uvloop", choices=("uvloop", "asyncio", "trio"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--gc", default="default", choices=("default", "tuned"))
     parser.add_argument("--only", nargs="*", default=None)
     parser.add_argument("--peers", default=str(ROOT / ".cache/peers/bin/python"), metavar="PYTHON")
     parser.add_argument("--one", default=None, help=argparse.SUPPRESS)
@@ -102,10 +108,10 @@ def one(contender: Contender, backend: str) -> None:
     sys.stdout.flush()
 
 
-def measure(python: str, name: str, backend: str) -> dict[str, Any]:
+def measure(python: str, name: str, backend: str, collector: str) -> dict[str, Any]:
     if not Path(python).exists():
         return {"missing": "no environment of peers: see harness.py"}
-    command = [python, sys.argv[0], "--one", name, "--backend", backend]
+    command = [python, sys.argv[0], "--one", name, "--backend", backend, "--gc", collector]
     # One core, so that nobody gains from a second one.
     core = {min(os.sched_getaffinity(0))} if hasattr(os, "sched_getaffinity") else None
     done = subprocess.run(

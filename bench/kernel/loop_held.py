@@ -1,9 +1,9 @@
 """How long, in ms, is the loop held at most while 100 actors are flooded? Less is better.
 
-One task tells as fast as it can; `ours_asks` has 100 tasks that ask, none of which ever has to wait.
-A watcher runs once a loop turn and keeps the longest time between two of its turns. The figure is
-CPU time of the process, so that other processes' share of the core stays out of it; `wall_figures`
-has the same by the clock on the wall.
+One task tells as fast as it can; `ours_asks` has 100 tasks that ask and never have to wait. A
+watcher runs once a loop turn and keeps the longest time between two of its turns. The figure is CPU
+time of the process, so that other processes' share of the core stays out of it; `wall_figures` has
+the same by the clock on the wall.
 """
 
 from collections.abc import Awaitable, Callable
