@@ -104,6 +104,8 @@ class Worker(Executor):
             actor = cell._actor
             while True:
                 self.ask = item
+                if cell._waiters is not None:  # now there is room, before anyone else comes
+                    cell._admit()
                 try:
                     if type(item) is Ask:
                         if not (reply := item.reply).done():
@@ -120,8 +122,6 @@ class Worker(Executor):
                         self._drop(cell)
                         raise
                 left -= 1
-                if cell._waiters is not None:
-                    cell._admit()
                 spoilt = copy_context() != clean
                 mail = cell._mail
                 if cell._state != RUNNING:
@@ -151,6 +151,4 @@ class Worker(Executor):
         """Leave an actor whose handler was cancelled; the cancellation goes on rising."""
         cell._handled += 1
         self.root = self.ask = None
-        if cell._waiters is not None:
-            cell._admit()
         cell._leave()

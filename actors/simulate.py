@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 
 import msgspec
+import trio
 from trio.testing import MockClock
 
 from nexau.actors._backend import run
@@ -53,7 +54,8 @@ def run_seed(seed: int) -> Outcome:
         run(play, world, backend="trio", seed=seed, clock=MockClock(autojump_threshold=0))
     except* AssertionError as group:
         world.violations.extend(f"assertion: {error}" for error in leaves(group))
-    except* Exception as group:  # noqa: BLE001 - the boundary: any error of the kernel is a finding
+    # The boundary: any error of the kernel is a finding, a cancellation out of nowhere too.
+    except* (Exception, trio.Cancelled) as group:  # noqa: BLE001
         world.violations.extend(f"kernel error: {error!r}" for error in leaves(group))
     finally:
         logger.setLevel(level)
