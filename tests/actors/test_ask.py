@@ -443,8 +443,7 @@ async def test_asks_that_never_suspend_leave_the_loop_its_turns(system: ActorSys
     async with anyio.create_task_group() as group:
         group.start_soon(count)
         await anyio.lowlevel.checkpoint()
-        start = anyio.current_time()
-        while anyio.current_time() - start < 0.05:
+        for _ in range(50_000):
             await ref.ask(0)
         group.cancel_scope.cancel()
     assert turns > 5

@@ -68,10 +68,8 @@ async def test_tells_that_find_room_leave_the_loop_its_turns(
     async with anyio.create_task_group() as group:
         group.start_soon(count)
         await anyio.lowlevel.checkpoint()
-        start = anyio.current_time()
-        while anyio.current_time() - start < 0.05:
-            for ref in refs:
-                await ref.tell(0)
+        for number in range(50_000):
+            await refs[number % many].tell(0)
         group.cancel_scope.cancel()
     assert turns > 5
 
