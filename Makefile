@@ -7,6 +7,7 @@ COUNT ?= 300
 SEED ?= 1
 SEEDS ?= 1000000
 SECONDS ?= 60
+SHARE ?= 1
 CONCURRENCY ?= 64
 AGENT ?= examples/desk/agent.http.yaml
 TASKS := .cache/desk-$(COUNT)-$(SEED).jsonl
@@ -15,13 +16,14 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow simulate lint .mypy-examples format lock servers clean
+.PHONY: help demo test test-slow simulate fuzz lint .mypy-examples format lock servers clean
 
 help:
 	@echo "make demo     300 rollouts of a delegating agent on a real MCP server; JSON lines on stdout"
 	@echo "make test     the whole test suite"
 	@echo "make test-slow  what takes longer: packaging, MCP conformance, 1,024 rollouts without a leak"
 	@echo "make simulate   random programs of actors for SECONDS=60, checked against the contract"
+	@echo "make fuzz     a million inputs for the readers of files and wire; SHARE=0.1 for a tenth"
 	@echo "make lint     ruff, mypy, pyright, import-linter"
 	@echo "make format   ruff format, ruff check --fix"
 	@echo "make servers  install the outside MCP servers of examples/servers"
@@ -43,6 +45,13 @@ test-slow: $(VENV)/dev
 # As long as it is told to: SECONDS of it, or SEEDS seeds, whichever ends first.
 simulate: $(VENV)/dev
 	@$(VENV)/bin/python -m nexau.actors.simulate --seeds $(SEEDS) --seconds $(SECONDS)
+
+# Each reader of bytes from outside, a million inputs in all; atheris besides, where it installs.
+fuzz: $(VENV)/dev
+	@$(PIP) install --require-hashes -r requirements/fuzz.lock >&2 2>/dev/null || \
+	    echo "no atheris here: plain mutations only" >&2
+	@mkdir -p .cache/fuzz && cd .cache/fuzz && PYTHONPATH=$(CURDIR) \
+	    $(CURDIR)/$(VENV)/bin/python -m tests.fuzz.run --guided --share $(SHARE) $(ARGS)
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check
@@ -101,6 +110,9 @@ lock: | $(VENV)/bin/python
 	@$(UV) --group build --group demo --output-file requirements/runtime.lock >&2
 	@$(UV) --constraints requirements/runtime.lock --group dev \
 	    --output-file requirements/dev.lock >&2
+	@.cache/uv/bin/uv pip compile --group fuzz --universal --python-version 3.11 --upgrade \
+	    --generate-hashes --quiet --no-annotate --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command "make lock" --output-file requirements/fuzz.lock >&2
 
 clean:
 	@rm -rf $(VENV) .cache build dist examples/servers/.cache

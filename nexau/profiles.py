@@ -145,7 +145,7 @@ def read_profile(path: Path) -> Profile:
     decode: Any = msgspec.json.decode if path.suffix == ".json" else msgspec.yaml.decode
     try:
         profile: Profile = decode(data, type=Profile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionError(f"{where}: no latency profile: {error}") from None
     problem = _problem(profile)
     if problem is not None:

@@ -19,17 +19,12 @@ from jinja2 import (
 )
 from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.meta import find_referenced_templates
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nexau.definition import DefinitionError, Prompt
 from nexau.nearest import hint
 from nexau.paths import siblings
 from nexau.problems import cut, display
-
-MAX_CHARACTERS = 4_000_000
-"""Of a rendered prompt."""
-MAX_ITERATIONS = 1_000_000
-"""Numbers that `range` gives out in one rendering."""
+from nexau.promptbounds import MAX_CHARACTERS, Bounded, begin
 
 _MARKUP = re.compile(r"\{[{%#]")
 _TEMPLATE = "<prompt>"
@@ -40,13 +35,13 @@ def render(prompt: Prompt, task: str, variables: Mapping[str, Any]) -> str:
 
     `task` is the request; `variables` stand beside it by their own names, except one named
     `task`. Raises `DefinitionError` with the template's file and line. The sandbox keeps templates
-    from the interpreter and bounds ranges and the size of the result; it cannot bound every
-    computation, so a prompt stays something that one trusts as one trusts a regular expression.
+    from the interpreter, and bounds what they cost (`nexau.promptbounds`).
     """
     template = compile_prompt(prompt)
     if template is None:
         return prompt.text
-    values = {"range": _bounded_range(), **variables, "task": task}
+    values = {**variables, "task": task}
+    begin()
     pieces: list[str] = []
     size = 0
     try:
@@ -91,8 +86,8 @@ def included(prompt: Prompt) -> list[Path]:
     return [directory / name for name in sorted(names)]
 
 
-_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
-           TypeError, ValueError)  # fmt: skip
+_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, MemoryError, NameError,
+           RecursionError, TypeError, ValueError)  # fmt: skip
 """What an expression in a template can raise."""
 
 
@@ -109,26 +104,6 @@ class _Undefined(StrictUndefined):
             super().__init__(hint_, name=name, exc=exc)
         else:
             super().__init__(hint_, obj, name, exc)
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Refuses products and powers that are bombs, besides what jinja2's sandbox refuses."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and not (_small(left, 1e6) and _small(right, 64)):
-            raise SecurityError("a power that is too large")
-        if operator == "*":
-            for one, other in ((left, right), (right, left)):
-                counted = hasattr(one, "__len__") and isinstance(other, int)
-                if counted and len(one) * other > MAX_CHARACTERS:
-                    raise SecurityError("a repetition that is too long")
-        return super().call_binop(context, operator, left, right)
-
-
-def _small(value: Any, bound: float) -> bool:
-    return isinstance(value, int | float) and abs(value) <= bound
 
 
 class _Directory(BaseLoader):
@@ -158,8 +133,8 @@ class _Nowhere(BaseLoader):
 
 
 @functools.lru_cache(maxsize=256)
-def _environment(directory: Path | None) -> _Sandbox:
-    environment = _Sandbox(
+def _environment(directory: Path | None) -> Bounded:
+    environment = Bounded(
         undefined=_Undefined,
         loader=_Nowhere() if directory is None else _Directory(directory),
         keep_trailing_newline=True,
@@ -169,7 +144,7 @@ def _environment(directory: Path | None) -> _Sandbox:
     return environment
 
 
-def _load_includes(environment: _Sandbox, text: str, seen: set[str]) -> None:
+def _load_includes(environment: Bounded, text: str, seen: set[str]) -> None:
     """So that a missing include is found before any rollout, and none reads a disk later."""
     for name in find_referenced_templates(environment.parse(text, _TEMPLATE)):
         if name is None or name in seen or environment.loader is None:
@@ -178,20 +153,6 @@ def _load_includes(environment: _Sandbox, text: str, seen: set[str]) -> None:
         source, _, _ = environment.loader.get_source(environment, name)
         environment.get_template(name)
         _load_includes(environment, source, seen)
-
-
-def _bounded_range() -> Callable[..., range]:
-    left = MAX_ITERATIONS
-
-    def bounded(*arguments: int) -> range:
-        nonlocal left
-        numbers = range(*arguments)
-        left -= len(numbers)
-        if left < 0:
-            raise SecurityError(f"ranges of more than {MAX_ITERATIONS:,} numbers")
-        return numbers
-
-    return bounded
 
 
 def _explain(error: BaseException, prompt: Prompt, variables: Mapping[str, Any]) -> str:

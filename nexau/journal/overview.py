@@ -142,7 +142,7 @@ def _index(files: Files, root: Path) -> Iterator[Sealed]:
             for line in index.split(b"\n"):
                 try:
                     yield _sealed.decode(line)
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     continue
 
 

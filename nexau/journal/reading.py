@@ -10,6 +10,7 @@ from msgspec import Struct
 from nexau.journal.records import Record, Sealed, Sum
 
 _MARK = b'["sum",'
+_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _records: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Record)
 _sum = msgspec.json.Decoder(Sum)
 _sealed = msgspec.json.Decoder(Sealed)
@@ -69,7 +70,7 @@ def _mark(data: bytes, start: int) -> int:
 def _is_sum(line: bytes, lines: bytes) -> bool:
     try:
         return _sum.decode(line).crc == zlib.crc32(lines)
-    except msgspec.DecodeError:
+    except _BAD:
         return False
 
 
@@ -79,7 +80,7 @@ def _give(lines: bytes, take: Callable[[Record], None]) -> None:
             continue
         try:
             record = _records.decode(line)
-        except msgspec.DecodeError:
+        except _BAD:
             continue  # of a later minor version: the checksum says that it was meant so
         take(record)
 
@@ -112,7 +113,7 @@ def read_trajectories(data: bytes, index: bytes) -> Trajectories:
     while (end := index.find(b"\n", start)) >= 0:
         try:
             sealed = _sealed.decode(index[start:end])
-        except msgspec.DecodeError:
+        except _BAD:
             found.illegible += 1
         else:
             _sort(sealed, data, found)

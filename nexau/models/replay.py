@@ -167,7 +167,7 @@ def read_trajectories(file: Path) -> list[Trajectory]:
 def _tag(decoder: msgspec.json.Decoder[_Tag], line: bytes, file: Path, number: int) -> str:
     try:
         return decoder.decode(line).type
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionError(f"{display(file)}:{number}:1: not a line of JSON: {error}") from None
 
 
@@ -176,5 +176,5 @@ def _decode(
 ) -> Trajectory:
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DefinitionError(f"{display(file)}:{number}:1: not a trajectory: {error}") from None

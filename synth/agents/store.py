@@ -85,7 +85,7 @@ class Store:
     def _compare(self, described: Path, run: RunFile) -> None:
         try:
             found = msgspec.json.decode(described.read_bytes(), type=RunFile)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DefinitionError(f"{display(described)}: no run: {error}") from None
         for name in RunFile.__struct_fields__:
             old, new = getattr(found, name), getattr(run, name)
@@ -148,7 +148,7 @@ def _lines(path: Path, kind: type[Struct]) -> Iterator[Any]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             yield msgspec.json.decode(line, type=kind)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DefinitionError(f"{display(path)}:{number}: {error}") from None
 
 

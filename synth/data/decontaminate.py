@@ -76,7 +76,7 @@ def _texts(line: str, file: Path) -> Iterator[str]:
         return
     try:
         value: dict[str, Any] = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         yield line
         return
     found = [value[key] for key in _TEXTS if isinstance(value.get(key), str)]

@@ -213,7 +213,7 @@ class ToolBook:
         for record in agents:
             try:
                 specs = self._decoder.decode(record.tools)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             made[record.name] = {spec.name: tool_of(spec, names) for spec in specs}
         return made

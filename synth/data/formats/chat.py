@@ -50,7 +50,7 @@ def loads(text: str) -> dict[str, Any]:
     """A JSON object. Raises `Unfit`."""
     try:
         return _object.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unfit(f"arguments that are no JSON object: {error}") from None
 
 

@@ -98,7 +98,7 @@ class _Llama(Chat):
             return [
                 msgspec.json.decode(text, type=str) for text in body.removesuffix(_END).split(_END)
             ]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unfit(f"a result that is no JSON text: {error}") from None
 
 

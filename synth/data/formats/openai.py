@@ -146,7 +146,7 @@ def _read_assistant(message: _Assistant) -> Assistant:
         text = call.function.arguments
         try:
             arguments, malformed = _arguments.decode(text), None
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             arguments, malformed = None, text
         calls.append(Call(call.id, call.function.name, arguments, malformed))
     return Assistant(

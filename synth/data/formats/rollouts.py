@@ -87,5 +87,5 @@ def decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:
     """Raises `Unfit`."""
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unfit(str(error)) from None

@@ -138,7 +138,7 @@ def _spoken(entry: _Entry, number: int) -> Assistant:
     content, _, calls = text.rpartition("\n")
     try:
         listed = _calls.decode(calls)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unfit(f"calls that are no JSON: {error}") from None
     made = listed if isinstance(listed, list) else [listed]
     named = tuple(Call(f"c{number + n}", c.name, c.arguments) for n, c in enumerate(made))
