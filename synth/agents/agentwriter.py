@@ -6,6 +6,7 @@ Written directly: PyYAML takes fifty times as long, and a thousand hierarchies a
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -114,7 +115,9 @@ def flow(value: Any) -> str:
     return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
+@lru_cache(maxsize=8192)
 def scalar(text: str) -> str:
+    """In quotes where plain text would be something else."""
     if _PLAIN.fullmatch(text) and text.casefold() not in _WORDS:
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())

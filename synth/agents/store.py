@@ -100,9 +100,10 @@ class Store:
         return max(done, default=-1) + 1
 
     def place(self, draft: Draft) -> None:
-        """Writes the files of a draft that may yet be refused."""
-        _replace(self.folder / draft.record.file, draft.yaml)
-        _replace(self.folder / draft.record.smoke_file, draft.task + b"\n")
+        """Writes the files of a draft that may yet be refused. They need not be whole when the
+        process dies: without a line in the index they are written again."""
+        _write(self.folder / draft.record.file, draft.yaml)
+        _write(self.folder / draft.record.smoke_file, draft.task + b"\n")
 
     def accept(self, record: Record) -> None:
         _append(self._index, msgspec.json.encode(record))
@@ -110,9 +111,8 @@ class Store:
 
     def reject(self, draft: Draft, reasons: tuple[str, ...], *, counted: bool) -> None:
         name = Path(draft.record.file).name
-        for file in (draft.record.file, draft.record.smoke_file):
-            (self.folder / file).unlink(missing_ok=True)
-        _replace(self.folder / "rejected" / name, draft.yaml)
+        self.discard(draft)
+        _write(self.folder / "rejected" / name, draft.yaml)
         record = draft.record if counted else None
         rejected = Rejected(draft.record.index, f"rejected/{name}", reasons, counted, record)
         _append(self._reasons, msgspec.json.encode(rejected))
@@ -159,6 +159,11 @@ def _replace(path: Path, data: bytes) -> None:
     os.replace(fresh, path)  # noqa: PTH105
 
 
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb", buffering=0) as file:
+        file.write(data)
+
+
 def _append(path: Path, line: bytes) -> None:
-    with path.open("ab") as file:
+    with path.open("ab", buffering=0) as file:
         file.write(line + b"\n")

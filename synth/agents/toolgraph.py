@@ -18,7 +18,7 @@ from nexau.synth.agents.catalog import CatalogTool
 from nexau.synth.agents.communities import louvain
 from nexau.synth.agents.toolfacts import PAGING, Slot, ToolFacts, facts_of
 from nexau.synth.similarity import Tfidf
-from nexau.synth.words import raw_words, stem
+from nexau.synth.words import STOP, raw_words, stem
 
 ALIKE = 0.5
 """Cosine from which two slots are taken for the same thing."""
@@ -71,6 +71,18 @@ class ToolGraph:
     @cached_property
     def communities(self) -> tuple[int, ...]:
         return tuple(louvain(self.links))
+
+    @cached_property
+    def nouns(self) -> tuple[tuple[str, ...], ...]:
+        """What each tool is about, in the singular; of a tool that does not say, its verb."""
+        return tuple(
+            tuple(
+                word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+                for word in each.subject or (each.verb, each.tool.server)
+                if len(word) > 2 and word.isascii() and word.isalpha() and word not in STOP
+            )
+            for each in self.facts
+        )
 
     def flows(self, among: Collection[int]) -> list[Edge]:
         """What the tools of a set give to each other, the surest first."""

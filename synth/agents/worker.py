@@ -5,6 +5,7 @@ range its drafts as MessagePack after eight bytes of length. Ends with its input
 not outlive the process that started it.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def drafts_of(finisher: Finisher, first: int, end: int) -> list[Draft]:
 def main() -> None:
     work = msgspec.json.decode(sys.stdin.buffer.readline(), type=Assignment)
     _, finisher = finisher_of(work)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     encode = msgspec.msgpack.Encoder().encode
     for line in sys.stdin.buffer:
         first, end = map(int, line.split())

@@ -13,8 +13,7 @@ from msgspec import Struct
 from nexau.synth.agents import phrases
 from nexau.synth.agents.hierarchy import WORKERS, Hierarchy, Node
 from nexau.synth.agents.toolgraph import ToolGraph
-from nexau.synth.similarity import cosine, vector
-from nexau.synth.words import STOP
+from nexau.synth.similarity import cosine, raw_words, stem, vector
 
 CONFUSED = 0.9
 """Similarity from which siblings' descriptions are taken for the same (acceptance refuses it)."""
@@ -26,8 +25,12 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uff
 
 @lru_cache(maxsize=4096)
 def described(text: str) -> Mapping[str, float]:
-    """The vector of a description, by which siblings are told apart."""
-    return vector(text)
+    """The vector of a description, by which siblings are told apart: the stems of all its words."""
+    return vector(text, _stems)
+
+
+def _stems(text: str) -> list[str]:
+    return [stem(word) for word in raw_words(text)]
 
 
 @lru_cache(maxsize=16384)
@@ -104,16 +107,14 @@ def _name(context: Context, node: Node, parent: Node | None) -> None:
 
 def _subjects(context: Context, tools: Sequence[int]) -> list[str]:
     """The nouns of tools' names, the commonest first; of tools without one, their verbs."""
+    nouns, draw = context.graph.nouns, context.chance.random
     counts: dict[str, float] = {}
     for place in tools:
-        facts = context.graph.facts[place]
-        for word in facts.subject or (facts.verb, facts.tool.server):
-            if len(word) > 2 and word.isascii() and word.isalpha() and word not in STOP:
-                plain = word[:-1] if word.endswith("s") and not word.endswith("ss") else word
-                counts[plain] = counts.get(plain, 0.0) + 1
-    for word in counts:  # equals are in an order of this hierarchy's own
-        counts[word] += context.chance.random() * 0.9
-    return sorted(counts, key=lambda word: (-counts[word], word))
+        for word in nouns[place]:
+            counts[word] = counts.get(word, 0.0) + 1
+    # Equals are in an order of this hierarchy's own.
+    order = sorted((-count - 0.9 * draw(), word) for word, count in counts.items())
+    return [word for _, word in order]
 
 
 def _focus(context: Context, tools: Sequence[int], most: int = 3) -> str:
