@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nexau.actors import Actor
-from nexau.boundary import describe, guarded
+from nexau.boundary import describe, guarded, guarded_about
 from nexau.budget import NO_RESERVATION, Budget, LimitReached
 from nexau.definition import DefinitionError
 from nexau.models.base import (
@@ -33,12 +33,12 @@ from nexau.prepare import Prepared
 from nexau.scope import Past, Scope
 from nexau.trajectory import CallResult, RolloutError, Status
 from nexau.transports.protocol import (
+    NO_TIMING,
     NO_USAGE,
     Call,
     ErrorClass,
     Result,
     Text,
-    Timing,
     failure,
 )
 from nexau.users import Recalled, Reply, reply_of
@@ -68,11 +68,12 @@ class AgentActor(Actor):
         self.budget = budget
         self.path = path
         self.usage = NO_USAGE
-        self.timing = Timing()
+        self.timing = NO_TIMING
         self._messages: list[Message] = []
         self._turns = 0
         self._said = ""
-        self._born: dict[str, int] = {}
+        self._born: dict[str, int] | None = None
+        """Calls of each sub-agent so far."""
 
     async def receive(self, message: Call) -> Result:
         budget = self.budget
@@ -274,6 +275,8 @@ class AgentActor(Actor):
         """Which of the calls to one sub-agent this is, counted from 1; 0 for a tool."""
         if call.name not in self.prepared.children:
             return 0
+        if self._born is None:
+            self._born = {}
         number = self._born.get(call.name, 0) + 1
         self._born[call.name] = number
         return number
@@ -340,7 +343,7 @@ class AgentActor(Actor):
         tool = prepared.tools.get(call.name)
         if tool is None:
             return failure(call.id, "unknown_tool", self._unknown(call.name))
-        return guarded(tool.send(self.scope, message), partial(tool.failed, message))
+        return guarded_about(tool.send(self.scope, message), tool.failed, message)
 
     def _delegate(self, call: Call, path: str) -> Result | Awaitable[Result]:
         past = self.scope.past

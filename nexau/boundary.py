@@ -23,6 +23,16 @@ async def guarded(work: Awaitable[T], attribute: Callable[[Exception], T]) -> T:
         return attribute(error)
 
 
+async def guarded_about(
+    work: Awaitable[T], attribute: Callable[[S, Exception], T], subject: S
+) -> T:
+    """`guarded`, where `attribute` wants to know what it was about."""
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001 - this is the boundary
+        return attribute(subject, error)
+
+
 async def guarded_call(
     function: Callable[..., Awaitable[Any]],
     arguments: dict[str, Any],

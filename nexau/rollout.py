@@ -1,16 +1,16 @@
 """One rollout at a time: a slot takes a task, runs its agent, and seals the trajectory."""
 
 import time
+from collections.abc import Awaitable
 from functools import partial
-from hashlib import blake2b
 from typing import Protocol
 
 import anyio
-from msgspec import Struct
 
 from nexau.actors import Actor, ActorRef, Background
 from nexau.agent import AgentActor
 from nexau.assignments import Assignment
+from nexau.attempt import Attempt, Judged, derive_seed, seal
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
 from nexau.definition import Task
@@ -27,7 +27,6 @@ from nexau.scope import Scope
 from nexau.servers import ToolsUnavailable
 from nexau.sessions import Session
 from nexau.trajectory import (
-    SCHEMA,
     Event,
     Finished,
     RolloutError,
@@ -36,53 +35,15 @@ from nexau.trajectory import (
     Step,
     Trajectory,
 )
-from nexau.transports.protocol import NO_USAGE, Call, Timing
+from nexau.transports.protocol import NO_USAGE, Call, Result
 from nexau.users import user_of
 
 SETTLE_SECONDS = 40.0
 """For which the end of a rollout waits for slow listeners and for sessions to reset or close."""
 
 
-class Judged(Struct, frozen=True):
-    """What was made of a rollout after its end."""
-
-    steps: tuple[Step, ...]
-    score: Score | None = None
-    note: str = ""
-    """Why there is no score, where there should be one."""
-
-
-class _Attempt:
-    """One that is under way, or was cut off."""
-
-    __slots__ = (
-        "assignment",
-        "began",
-        "began_at",
-        "notes",
-        "number",
-        "outcome",
-        "past",
-        "scope",
-    )
-
-    def __init__(
-        self,
-        assignment: Assignment,
-        number: int,
-        scope: Scope,
-        past: Past | None,
-        notes: tuple[str, ...],
-    ) -> None:
-        self.assignment = assignment
-        self.number = number
-        self.scope = scope
-        self.past = past
-        self.notes = notes
-        self.began_at = scope.recorder.clock()
-        self.began = time.perf_counter()
-        self.outcome: RolloutError | Diverged | None = None
-        """What went wrong."""
+Performed = Result | RolloutError | Diverged | None
+"""The root agent's result, or what went wrong."""
 
 
 class Host(Protocol):
@@ -114,7 +75,7 @@ class Slot(Actor):
         self.host = host
         self._task: Background | None = None
         self._cut = False
-        self._open: _Attempt | None = None
+        self._open: Attempt | None = None
         """The attempt under way, or one that was cut off."""
 
     async def started(self) -> None:
@@ -153,15 +114,20 @@ class Slot(Actor):
                 if trajectory.final:
                     break
 
-    async def _attempt(self, assignment: Assignment, number: int) -> Trajectory:
-        """One attempt, sealed whatever happens."""
-        past: Past | None = None
-        notes: tuple[str, ...] = ()
-        if number == assignment.attempt:
-            notes = assignment.notes
-            past = Past(assignment.events) if assignment.events else None
-        if past is not None:
-            notes += (f"resumed after {past.turns} model turns",)
+    def _attempt(self, assignment: Assignment, number: int) -> Awaitable[Trajectory]:
+        """One attempt, sealed whatever happens.
+
+        Not `async`, like others here that end in an await: each coroutine on a rollout's stack
+        takes 250 to 350 bytes as long as it waits.
+        """
+        if number != assignment.attempt:
+            return self._once(assignment, number, None, ())
+        if not assignment.events:
+            return self._once(assignment, number, None, assignment.notes)
+        return self._resumed(assignment, number, Past(assignment.events))
+
+    async def _resumed(self, assignment: Assignment, number: int, past: Past) -> Trajectory:
+        notes = (*assignment.notes, f"resumed after {past.turns} model turns")
         try:
             return await self._once(assignment, number, past, notes)
         except Diverged as error:
@@ -176,14 +142,15 @@ class Slot(Actor):
     ) -> Trajectory:
         """Raises `Diverged` where servers cannot be brought back to where the past left them."""
         host = self.host
-        attempt = self._open = _Attempt(
+        attempt = self._open = Attempt(
             assignment, number, self._scope(assignment, number, past), past, notes
         )
         if host.cancelled:
             return await self._seal(attempt, cancelled=True)
         host.running.add(self)
         try:
-            attempt.outcome = await self._perform(attempt.scope, past)
+            outcome = await self._perform(attempt.scope, past)
+            attempt.outcome = None if isinstance(outcome, Result) else outcome
         finally:
             host.running.discard(self)
         if self._cut:  # too late: it has ended by itself
@@ -198,7 +165,7 @@ class Slot(Actor):
         user = self._user(task, seed)
         return Scope(task, seed, recorder, {}, deliver, user, host.journal, past)
 
-    async def _seal(self, attempt: _Attempt, *, cancelled: bool) -> Trajectory:
+    async def _seal(self, attempt: Attempt, *, cancelled: bool) -> Trajectory:
         """Scores it, gives its sessions back. Raises `Diverged` where that is the outcome."""
         host, scope, outcome = self.host, attempt.scope, attempt.outcome
         self._open = None
@@ -225,8 +192,13 @@ class Slot(Actor):
         final = final and not interrupted
         return seal(host.prepared, attempt, ended, judged, seconds=seconds, final=final)
 
-    async def _perform(self, scope: Scope, past: Past | None) -> RolloutError | Diverged | None:
+    def _perform(self, scope: Scope, past: Past | None) -> Awaitable[Performed]:
         """Sessions, then the agent; only what its judge needs where the attempt had ended."""
+        if past is None and not self.host.prepared.servers:
+            return self._play(scope, None)
+        return self._perform_with_sessions(scope, past)
+
+    async def _perform_with_sessions(self, scope: Scope, past: Past | None) -> Performed:
         ended = scope.recorder.ended is not None
         if ended and self.host.grading is UNGRADED:
             return None
@@ -240,7 +212,7 @@ class Slot(Actor):
                 await reissue(self.host.prepared, scope.sessions, past)
             except Diverged as diverged:
                 return diverged
-        return None if ended else await guarded(self._play(scope, past), _crashed)
+        return None if ended else await self._play(scope, past)
 
     def _recorder(self, assignment: Assignment, attempt: int, past: Past | None) -> Recorder:
         host, journal = self.host, self.host.journal
@@ -297,7 +269,7 @@ class Slot(Actor):
             if session is not None:
                 await pool.release(session)
 
-    async def _play(self, scope: Scope, past: Past | None) -> None:
+    def _play(self, scope: Scope, past: Past | None) -> Awaitable[Result | RolloutError]:
         prepared = self.host.prepared
         budget = Budget(prepared.limits) if past is None else past.budget(prepared)
         # The agent of an attempt that was cut off may not be gone yet.
@@ -307,7 +279,7 @@ class Slot(Actor):
         call = Call(
             "root", prepared.name, {"task": scope.task.input}, prepared.limits, budget.deadline
         )
-        await ref.ask(call)
+        return guarded(ref.ask(call), _crashed)
 
     def _end(self, scope: Scope, error: RolloutError | None, *, cancelled: bool) -> Finished:
         """How the rollout ended; puts it on record where the root agent could not."""
@@ -333,64 +305,3 @@ def _unscored(error: Exception) -> tuple[Score | None, str]:
 
 def _crashed(error: Exception) -> RolloutError:
     return RolloutError("crashed", describe(error))
-
-
-def seal(
-    prepared: Prepared,
-    attempt: _Attempt,
-    ended: Finished,
-    judged: Judged,
-    *,
-    seconds: float,
-    final: bool,
-) -> Trajectory:
-    """The trajectory of an attempt that has ended."""
-    assignment, scope = attempt.assignment, attempt.scope
-    task, recorder, began_at = assignment.task, scope.recorder, attempt.began_at
-    if attempt.past is not None:
-        began_at, seconds = attempt.past.began_at, seconds + attempt.past.seconds
-    steps, score = judged.steps, judged.score
-    usage = NO_USAGE
-    queue, model, tool, own = scope.queued, 0.0, 0.0, 0.0
-    for step in steps:
-        if step.usage is not NO_USAGE:
-            usage += step.usage
-        took = step.timing
-        queue += took.queue
-        model += took.model
-        tool += took.tool
-        own += took.own
-    return Trajectory(
-        SCHEMA,
-        recorder.rollout,
-        task.id,
-        task.input,
-        prepared.name,
-        ended.status,
-        steps,
-        ended.answer,
-        ended.limit,
-        ended.error,
-        score.reward if score is not None else None,
-        usage,
-        Timing(queue, model, tool, own),
-        assignment.repeat,
-        attempt.number,
-        final,
-        task.group,
-        scope.seed,
-        began_at,
-        seconds,
-        prepared.records,
-        task.metadata,
-        score,
-        recorder.user,
-        judged.note,
-        attempt.notes,
-    )
-
-
-def derive_seed(seed: int, task: str, repeat: int) -> int:
-    """A seed of its own for each rollout: 63 bits, the same in every run and process."""
-    digest = blake2b(f"{seed}/{task}/{repeat}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Raw, Struct
 
 from nexau.models.base import FinishReason, Message, TokenData, ToolCall
-from nexau.transports.protocol import NO_USAGE, Content, ErrorClass, Timing, Usage
+from nexau.transports.protocol import NO_TIMING, NO_USAGE, Content, ErrorClass, Timing, Usage
 
 SCHEMA = "nexau/1"
 """Version of everything in this module. Readers of version 1 accept every minor addition."""
@@ -97,7 +97,7 @@ class Step(Struct, frozen=True, tag_field="type", tag="step", omit_defaults=True
     finish_reason: FinishReason = "stop"
     model: str = ""
     usage: Usage = NO_USAGE
-    timing: Timing = Timing()
+    timing: Timing = NO_TIMING
     tokens: TokenData | None = None
     signal: Signal | None = None
     """What came next says about it, where signals were asked for (docs/scoring.md)."""
@@ -189,7 +189,7 @@ class Finished(Struct, frozen=True, tag_field="type", tag="finished", omit_defau
     limit: str | None = None
     error: RolloutError | None = None
     usage: Usage = NO_USAGE
-    timing: Timing = Timing()
+    timing: Timing = NO_TIMING
 
 
 class Delta(Struct, frozen=True, tag_field="type", tag="delta", omit_defaults=True, gc=False):
@@ -272,7 +272,7 @@ class Trajectory(
     error: RolloutError | None = None
     reward: float | None = None
     usage: Usage = NO_USAGE
-    timing: Timing = Timing()
+    timing: Timing = NO_TIMING
     """Sum over the steps. Agents that ran at the same time overlap, so it can pass `seconds`."""
     repeat: int = 0
     attempt: int = 0

@@ -128,6 +128,9 @@ class Timing(Struct, frozen=True, gc=False, omit_defaults=True):
         )
 
 
+NO_TIMING = Timing()
+
+
 class Limits(Struct, frozen=True, gc=False, omit_defaults=True):
     """Upper bounds on a call and all that it causes; None is no bound of its own."""
 
@@ -182,7 +185,7 @@ class Result(Struct, frozen=True, tag="result", gc=False):
     structured: Any = None
     """MCP's `structuredContent`, or what a Python function returned, as JSON types."""
     usage: Usage = NO_USAGE
-    timing: Timing = Timing()
+    timing: Timing = NO_TIMING
 
 
 class Progress(Struct, frozen=True, tag="event", gc=False):

@@ -7,10 +7,10 @@ import anyio
 import pytest
 
 import nexau
+from nexau.attempt import derive_seed
 from nexau.definition import Agent, Task
 from nexau.functions import python_tool
 from nexau.models.base import ModelError, ModelRequest, Turn
-from nexau.rollout import derive_seed
 from nexau.runs import Run
 from nexau.sinks import Item, SinkClosed
 from nexau.testing import FunctionPolicy, ListSink, calls, turns
