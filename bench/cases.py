@@ -25,6 +25,10 @@ class Case:
     to nothing, so that the client can be seen."""
     delegates: bool = False
     """A parent asks two sub-agents, one after the other; each makes two calls."""
+    depth: int = 0
+    """A chain of so many sub-agents instead, the last of which makes one call."""
+    width: int = 0
+    """So many sub-agents at once instead, each of which makes one call."""
     least: int = 1
     """Concurrency below which the case tells nothing."""
     model: Literal["python", "http"] = "python"
@@ -48,6 +52,18 @@ class Case:
         """Rollouts a second that cost nothing: concurrency / latency; None where latency is 0, or
         drawn from a distribution."""
         return concurrency / self.latency if self.latency and not self.profile else None
+
+
+def _chain(depth: int) -> Case:
+    turns, calls = 2 * (depth + 1), depth + 1
+    text = f"a chain of {depth} sub-agents"
+    return Case(f"depth-{depth}", text, turns=turns, calls=calls, delegates=True, depth=depth)
+
+
+def _fan(width: int) -> Case:
+    turns, calls = 2 * (width + 1), 2 * width
+    text = f"{width} sub-agents at once"
+    return Case(f"width-{width}", text, turns=turns, calls=calls, delegates=True, width=width)
 
 
 def _cases() -> tuple[Case, ...]:
@@ -77,6 +93,8 @@ def _cases() -> tuple[Case, ...]:
             least=64,
         ),
         Case("delegation", "a parent and two sub-agents", turns=9, calls=6, delegates=True),
+        *(_chain(depth) for depth in range(1, 6)),
+        *(_fan(width) for width in (1, 2, 4, 8, 16)),
         Case("model-http", "a model over HTTP, async function as tool", model="http"),
         Case(
             "deciding",

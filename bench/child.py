@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -33,6 +34,7 @@ Run = Callable[[Iterable[str], int], Coroutine[Any, Any, None]]
 WARM_UP = 16
 """Rollouts, or as many as are wanted at once if that is less."""
 WARM_UP_MEMORY = 64
+SECONDS = b'"seconds":'
 PARSED = 100
 """One line in so many is parsed whole when the work is checked."""
 
@@ -114,6 +116,7 @@ async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
     ]
     servers += procstat.descendants(os.getpid())
     before, work.begun, work.calls, work.turns = job.output.stat().st_size, 0, 0, 0
+    work.first = None
     _settle(job)
     wall, cpu, others = time.perf_counter(), procstat.own_cpu(), procstat.cpu_of(servers)
     with _profiled(job.profile):
@@ -127,7 +130,14 @@ async def _throughput(job: Job, work: Work, run: Run) -> dict[str, Any]:
     }
     if job.quantiles and work.waited is not None:
         result["waited"] = work.waited
-    result["bytes"] = verify(job, work, before)
+    took: list[float] = []
+    result["bytes"] = verify(job, work, before, took)
+    if took and job.case.latency and not job.case.profile:
+        added = sorted(1000 * (each - job.case.latency) for each in took)
+        result["added_p50_ms"] = added[len(added) // 2]
+        result["added_p99_ms"] = added[min(len(added) - 1, len(added) * 99 // 100)]
+    if work.first is not None:
+        result["first_ms"] = 1000 * (work.first - wall)
     return result
 
 
@@ -143,13 +153,16 @@ async def _memory(job: Job, work: Work, run: Run) -> dict[str, Any]:
         group.start_soon(run, work.tasks(job.concurrency), job.concurrency)
         await work.all_waiting(job.concurrency)
         suspended = procstat.rss()
+        own = getattr(run, "own_messages", None)
+        held = own() if own is not None else 0
         gate.set()
     return {
         "rollouts": work.begun,
         "idle_rss": idle,
         "suspended_rss": suspended,
+        "own_messages": held,
         "peak_rss": procstat.peak_rss(),
-        "bytes": verify(job, work, before),
+        "bytes": verify(job, work, before, []),
     }
 
 
@@ -160,14 +173,16 @@ def _settle(job: Job) -> None:
         gc.set_threshold(*job.gc)
 
 
-def verify(job: Job, work: Work, offset: int) -> int:
+def verify(job: Job, work: Work, offset: int, took: list[float]) -> int:
     """Whether all the work was done: bytes that were written. Raises `Broken`.
+
+    What the lines say of their rollouts' `seconds`, the last such key in each, goes to `took`.
 
     What it asks for is little, so that any format passes: a JSON line for each rollout, which names
     the customer of each call twice, in its arguments and in its result.
     """
     case = job.case
-    calls = case.calls - 2 if case.delegates else case.calls
+    calls = case.calls - (case.depth or case.width or 2) if case.delegates else case.calls
     lines = size = poor = 0
     with job.output.open("rb") as written:
         written.seek(offset)
@@ -177,6 +192,9 @@ def verify(job: Job, work: Work, offset: int) -> int:
             lines += 1
             size += len(line)
             poor += line.count(MARK) < 2 * calls
+            at = line.rfind(SECONDS)
+            if at > 0:
+                took.append(float(re.split(rb"[,}]", line[at + len(SECONDS) :], maxsplit=1)[0]))
     if lines != work.begun:
         raise Broken(f"{lines} lines were written for {work.begun} rollouts")
     if poor:

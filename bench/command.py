@@ -20,7 +20,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def parser(
-    name: str, description: str, *, cases: Sequence[str], concurrency: Sequence[int]
+    name: str,
+    description: str,
+    *,
+    cases: Sequence[str],
+    concurrency: Sequence[int],
+    contenders: Sequence[str] = DEFAULT,
 ) -> argparse.ArgumentParser:
     """Options of a question, with its own cases and points."""
     choice = "\n".join(f"  {case:<18}{CASES[case].summary}" for case in cases)
@@ -41,9 +46,9 @@ def parser(
     made.add_argument(
         "--contenders",
         type=_names(CONTENDERS),
-        default=DEFAULT,
+        default=tuple(contenders),
         metavar="A,B",
-        help=f"which; peers: all frameworks that are installed (default: {','.join(DEFAULT)})",
+        help=f"which; peers: all frameworks that are installed (default: {','.join(contenders)})",
     )
     made.add_argument(
         "--concurrency",

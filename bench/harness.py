@@ -83,6 +83,13 @@ class Sample(Struct, frozen=True, tag_field="type", tag="sample", omit_defaults=
     suspended_rss: int = 0
     bytes: int = 0
     """Written as trajectories."""
+    first_ms: float | None = None
+    """From the call that starts the rollouts to the first model turn."""
+    added_p50_ms: float | None = None
+    """What a rollout took beyond the latency of its models and tools."""
+    added_p99_ms: float | None = None
+    own_messages: int = 0
+    """Of what is held by all suspended rollouts, their messages and steps."""
     waited: float | None = None
     """Share of the slots' time that calls were told to take, where that is drawn."""
     versions: dict[str, str] = {}
@@ -340,6 +347,8 @@ def figures(case: Case, sample: Sample) -> dict[str, float]:
     if sample.suspended_rss:
         held = max(0, sample.suspended_rss - sample.idle_rss)
         found["held"] = held / sample.concurrency
+        if sample.own_messages:
+            found["above_messages"] = found["held"] - sample.own_messages / sample.concurrency
         found["line"] = sample.bytes / sample.rollouts
         found["idle_rss"] = sample.idle_rss
         return found
@@ -351,6 +360,10 @@ def figures(case: Case, sample: Sample) -> dict[str, float]:
         "core": sample.cpu / sample.wall,
         "line": sample.bytes / sample.rollouts,
     }
+    for name in ("first_ms", "added_p50_ms", "added_p99_ms"):
+        value = getattr(sample, name)
+        if value is not None:
+            found[name] = value
     if sample.waited is not None:
         found["efficiency"] = sample.waited
         found["ideal"] = rate / sample.waited

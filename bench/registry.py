@@ -43,6 +43,7 @@ class Contender(Struct, frozen=True):
             and case.model in self.models
             and (self.delegates or not case.delegates)
             and (self.isolates or not case.isolated)
+            and not (self.environment and (case.depth or case.width))
         )
 
 

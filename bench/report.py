@@ -94,11 +94,15 @@ SPEED_COLUMNS: dict[str, Show] = {
     "of a core": _number("core", 100, ".0f"),
     "efficiency": _efficiency,
     "servers' CPU ms": _number("server_cpu_ms", 1, ".2f"),
+    "added ms, p50": _number("added_p50_ms", 1, ",.1f"),
+    "p99": _number("added_p99_ms", 1, ",.1f"),
+    "first ms": _number("first_ms", 1, ",.1f"),
     "peak MB": _number("peak_rss", 1 / 2**20, ".0f"),
     "line, bytes": _number("line", 1, ",.0f"),
 }
 MEMORY_COLUMNS: dict[str, Show] = {
     "KB a suspended rollout": _number("held", 1 / 1024, ",.1f"),
+    "above its messages": _number("above_messages", 1 / 1024, ",.1f"),
     "idle MB": _number("idle_rss", 1 / 2**20, ".0f"),
     "peak MB": _number("peak_rss", 1 / 2**20, ".0f"),
     "line, bytes": _number("line", 1, ",.0f"),

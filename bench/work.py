@@ -40,10 +40,31 @@ def script(case: Case, agent: str) -> tuple[Say, ...]:
     if not case.delegates:
         calls = [Say(calls=((TOOL, {"customer_id": f"C-100{i + 1}"}),)) for i in range(case.calls)]
         return (*calls, answer)
+    if case.depth or case.width:
+        return _tree(case, agent, answer)
     if not agent:
         return (*[Say(calls=((name, {"task": f"Look at {name}."}),)) for name in CHILDREN], answer)
     numbers = (1, 2) if agent == CHILDREN[0] else (3, 4)
     return (*[Say(calls=((TOOL, {"customer_id": f"C-100{i}"}),)) for i in numbers], answer)
+
+
+def children_of(case: Case, agent: str) -> tuple[str, ...]:
+    """The sub-agents of `agent`; the root has the name ``."""
+    if not case.delegates:
+        return ()
+    if case.depth:
+        level = int(agent.removeprefix("level-") or 0)
+        return (f"level-{level + 1}",) if level < case.depth else ()
+    if case.width:
+        return () if agent else tuple(f"helper-{i + 1}" for i in range(case.width))
+    return () if agent else CHILDREN
+
+
+def _tree(case: Case, agent: str, answer: Say) -> tuple[Say, ...]:
+    below = children_of(case, agent)
+    if below:
+        return (Say(calls=tuple((name, {"task": f"Look at {name}."}) for name in below)), answer)
+    return (Say(calls=((TOOL, {"customer_id": "C-1001"}),)), answer)
 
 
 def record(customer_id: str) -> str:
@@ -65,6 +86,8 @@ class Work:
         self.calls = 0
         """Calls of the in-process tool."""
         self.turns = 0
+        self.first: float | None = None
+        """When the first turn was asked for, where the model is in-process."""
         self.begun = 0
         self.gate: anyio.Event | None = None
         """While set, the last call of each rollout waits at it."""
@@ -100,6 +123,8 @@ class Work:
     async def think(self) -> None:
         """The time of one model turn."""
         self.turns += 1
+        if self.first is None:
+            self.first = time.perf_counter()
         if self.case.model_seconds:
             await self._sleep(self.case.model_seconds)
 

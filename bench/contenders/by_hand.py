@@ -16,7 +16,7 @@ import msgspec
 
 from bench.child import Job, Run, serve
 from bench.contenders.raw_http import raw_model
-from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
+from bench.work import SYSTEM, TOOL, Say, Work, children_of, script
 
 Tool = Callable[[dict[str, str]], Awaitable[str]]
 Complete = Callable[[list[dict[str, Any]]], Awaitable[Say]]
@@ -36,7 +36,12 @@ class Loop:
         self.tool = tool
         self.complete = complete
         """Asks a model over HTTP; None for the one in-process."""
-        self.scripts = {name: script(work.case, name) for name in ("", *CHILDREN)}
+        self.scripts: dict[str, tuple[Say, ...]] = {}
+        left = [""]
+        while left:
+            name = left.pop()
+            self.scripts[name] = script(work.case, name)
+            left += children_of(work.case, name)
 
     async def model(self, agent: str, turn: int) -> Say:
         await self.work.think()

@@ -4,6 +4,7 @@ Standard library and anyio only: a framework lives in an environment of its own.
 """
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -26,8 +27,11 @@ def driver(job: Job, one: One) -> Run:
 
             async def worker() -> None:
                 for number, task in source:
+                    began = time.perf_counter()
                     record = {"id": number, "task": task, **await one(task)}
-                    output.write(json.dumps(record).encode() + b"\n")
+                    record["seconds"] = time.perf_counter() - began
+                    line = json.dumps(record, separators=(",", ":"))
+                    output.write(line.encode() + b"\n")
 
             async with anyio.create_task_group() as group:
                 for _ in range(concurrency):

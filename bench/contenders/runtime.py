@@ -3,6 +3,7 @@
 `--variant` takes a part away or adds one, for the question of what it costs.
 """
 
+import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -12,7 +13,9 @@ from typing import Any
 
 import nexau
 from bench.child import Broken, Job, Run, serve
-from bench.work import CHILDREN, SYSTEM, TOOL, Say, Work, script
+from bench.deepsize import held
+from bench.work import SYSTEM, TOOL, Say, Work, children_of, script
+from nexau.agent import AgentActor
 from nexau.definition import (
     Agent,
     HttpServer,
@@ -83,10 +86,7 @@ def agent_of(job: Job, work: Work) -> Agent:
                 command=job.command[0], args=job.command[1:], sessions=sessions, pool=pool
             )
         )
-    children = tuple(
-        Agent(name, Scripted(work, name), f"Knows all about {name}.", Prompt(SYSTEM), (tool,))
-        for name in (CHILDREN if job.case.delegates else ())
-    )
+    children = tuple(_sub_agent(work, name, tool) for name in children_of(job.case, ""))
     model: Any = Scripted(work)
     if job.case.model == "http":
         model = OpenAIModel("fake", job.model, None, stream=job.variant == "streamed")
@@ -97,6 +97,18 @@ def agent_of(job: Job, work: Work) -> Agent:
         tools=() if children else (tool,),
         agents=children,
         mcp_servers=servers,
+    )
+
+
+def _sub_agent(work: Work, name: str, tool: PythonTool | McpTools) -> Agent:
+    below = tuple(_sub_agent(work, child, tool) for child in children_of(work.case, name))
+    return Agent(
+        name,
+        Scripted(work, name),
+        f"Knows all about {name}.",
+        Prompt(SYSTEM),
+        () if below else (tool,),
+        below,
     )
 
 
@@ -127,7 +139,14 @@ async def open_contender(job: Job, work: Work) -> AsyncIterator[Run]:
             if set(summary.by_status) != {"completed"}:
                 raise Broken(f"rollouts ended as {summary.by_status}")
 
+        run.own_messages = _own_messages  # type: ignore[attr-defined]
         yield run
+
+
+def _own_messages() -> int:
+    """Bytes of the messages and steps of all agents that live."""
+    agents = [each for each in gc.get_objects() if type(each) is AgentActor]
+    return held([[each._messages, each.scope.recorder.steps] for each in agents])
 
 
 @asynccontextmanager
