@@ -10,8 +10,9 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp_types import ElicitResult
 
-from nexau.transports.connection import Connection, StdioTarget, open_connection
+from nexau.transports.connection import Connection, Handlers, StdioTarget, open_connection
 from nexau.transports.protocol import ErrorClass, Progress, Result, Text
 
 pytestmark = pytest.mark.anyio
@@ -185,6 +186,25 @@ async def test_denies_what_is_not_configured(server: Connection, method: str) ->
 async def test_answers_pings(server: Connection) -> None:
     result = await call(server, "ask", method="ping")
     assert result.structured["result"] == {}
+
+
+async def test_a_question_that_is_taken_back_is_not_answered() -> None:
+    """Cancellation in the other direction: the handler ends, and nothing is said."""
+    ended: list[str] = []
+
+    async def think(*_: Any) -> ElicitResult:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            ended.append("cancelled")
+            raise
+        raise AssertionError
+
+    async with misbehaving(handlers=Handlers(elicitation=think)) as server:
+        result = await call(server, "withdraw")
+        assert result.structured == {"answered": ["q2"]}
+        await still_works(server)
+    assert ended == ["cancelled"]
 
 
 async def test_hears_that_the_tools_changed(server: Connection) -> None:

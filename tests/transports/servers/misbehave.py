@@ -306,6 +306,20 @@ def ask(i, a):
             return
 
 
+def withdraw(i, a):
+    """Ask the client something, take it back, and return the ids of what was answered."""
+    params = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
+    send({"jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": params})
+    time.sleep(0.2)
+    notify("notifications/cancelled", requestId="q1", reason="never mind")
+    time.sleep(0.2)
+    send({"jsonrpc": "2.0", "id": "q2", "method": "ping"})
+    answered = []
+    while "q2" not in answered:
+        answered.append((receive() or sys.exit()).get("id"))
+    reply(i, {"content": [], "structuredContent": {"answered": answered}})
+
+
 def interrogate(i, a):
     """A hundred questions at once, and a malformed one."""
     for number in range(100):
