@@ -9,15 +9,11 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 from mcp import ClientSession
-from mcp.client.session import ElicitationFnT, ListRootsFnT, LoggingFnT, SamplingFnT
 from mcp.shared.exceptions import MCPError
 from mcp_types import Implementation, ServerNotification, ToolListChangedNotification
-from msgspec import Struct
 from pydantic import ValidationError
 
 from nexau.transports.caller import Caller
-from nexau.transports.caps import Caps
-from nexau.transports.confinement import Confinement
 from nexau.transports.http import HttpClient, open_http
 from nexau.transports.jsonrpc import JsonRpc
 from nexau.transports.log import get_logger
@@ -29,6 +25,12 @@ from nexau.transports.scoping import background, transparent
 from nexau.transports.stdio import Stdio
 from nexau.transports.streamable_http import StreamableHttp
 from nexau.transports.subscription import announces_tools, subscribe
+from nexau.transports.target import (
+    Handlers as Handlers,
+    HttpTarget as HttpTarget,
+    StdioTarget as StdioTarget,
+    Target as Target,
+)
 from nexau.transports.vetting import ListingError
 
 log = get_logger(__name__)
@@ -51,48 +53,6 @@ try:
     _CLIENT = Implementation(name="nexau", version=version("nexau"))
 except PackageNotFoundError:
     _CLIENT = Implementation(name="nexau", version="0")
-
-
-class StdioTarget(Struct, frozen=True):
-    """A server that runs as our child."""
-
-    command: str
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    """Added to a minimal environment (`nexau.transports.process.INHERITED`)."""
-    cwd: str | None = None
-    confine: Confinement = Confinement()
-    caps: Caps = Caps()
-    pins: dict[str, str] | None = None
-    """Digests of the tools that are approved (`nexau.transports.vetting.digest`), by name. Others
-    are left out; one that is not as approved fails the connection, also while it is open."""
-
-
-class HttpTarget(Struct, frozen=True):
-    """A server that is reached over streamable HTTP."""
-
-    url: str
-    headers: dict[str, str] = {}
-    listen: bool = True
-    """Whether to hold a stream open for what the server sends unasked; it costs a connection."""
-    own_session: bool = False
-    """Whether the server must keep a session, and so a state, for this connection alone. Then a
-    revision that has sessions is agreed on (2025-11-25 or older), and a server without fails."""
-    caps: Caps = Caps()
-    pins: dict[str, str] | None = None
-    """As in `StdioTarget`."""
-
-
-Target = StdioTarget | HttpTarget
-
-
-class Handlers(Struct, frozen=True):
-    """What servers may ask of us, in the official SDK's types. None denies it."""
-
-    sampling: SamplingFnT | None = None
-    elicitation: ElicitationFnT | None = None
-    roots: ListRootsFnT | None = None
-    logging: LoggingFnT | None = None
 
 
 class ConnectionFailed(Exception):
