@@ -20,6 +20,7 @@ class Nexau(LazyGroup):
         "schema": ("nexau.cli.schema", "JSON Schema of files and of output, for editors."),
         "import": ("nexau.cli.importing", "Convert agent files of the original NexAU runtime."),
         "mcp": ("nexau.cli.mcp", "List and call the tools of any MCP server."),
+        "pipeline": ("nexau.cli.pipeline", "From a sentence to training data, in one command."),
         "synth": ("nexau.cli.synth", "Make worlds, agents, tasks and training data."),
         "check-data": ("nexau.cli.check_data", "What is wrong with trajectories as training data."),
         "curate": ("nexau.cli.curate", "Keep the few trajectories that are worth most."),

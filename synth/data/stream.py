@@ -56,13 +56,18 @@ def expand(places: list[Path]) -> list[Path]:
     files: list[Path] = []
     for place in places:
         if place.is_dir():
-            inside = sorted(p for p in place.rglob("*") if p.suffix in (".jsonl", ".ndjson"))
+            inside = sorted(p for p in place.rglob("*") if _holds_lines(p))
             if not inside:
                 raise DefinitionError(f"{display(place)}: holds no file of JSON lines")
             files += inside
         else:
             files.append(place)
     return files
+
+
+def _holds_lines(file: Path) -> bool:
+    """Whether it may hold trajectories: not what a run keeps beside them."""
+    return file.suffix in (".jsonl", ".ndjson") and file.parent.name not in ("journal", "logs")
 
 
 def trajectories(
