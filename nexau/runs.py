@@ -14,15 +14,14 @@ from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
 from nexau.journal.keeper import Journal
 from nexau.judging import UNGRADED, Grading
+from nexau.outlets import OpenOutlet, open_outlet
 from nexau.passk import PassTally
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
-from nexau.sinks import Encoded, Flush, Sink, SinkActor, SinkClosed
+from nexau.sinks import Encoded, Flush, Sink, SinkClosed
 from nexau.subscription import Hub
 from nexau.summary import Counts, Summary, Tally
 from nexau.trajectory import Event, Step, Trajectory
-
-SINK_MAILBOX = 64
 
 
 class Runs(Group):
@@ -112,7 +111,7 @@ class Run:
         """Nobody iterates any more."""
         self._grace: float | None = None
         self._drained = anyio.Event()
-        self._refs: list[tuple[str, ActorRef]] = []
+        self._outlets: list[OpenOutlet] = []
         self._out: MemoryObjectSendStream[Trajectory]
         self._in: MemoryObjectReceiveStream[Trajectory]
         self._out, self._in = anyio.create_memory_object_stream[Trajectory](64)
@@ -200,6 +199,7 @@ class Run:
                 "seconds": seconds,
                 "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
                 "loop_lag_max": self._lag.maximum,
+                "sinks": [outlet.statistics() for outlet in self._outlets],
             }
         )
 
@@ -250,9 +250,9 @@ class Run:
     async def _hand_on(self, trajectory: Trajectory, line: bytes | None) -> None:
         """To every sink that wants it and to whoever iterates. `line`: it as JSON, if known."""
         message = trajectory if line is None else Encoded(trajectory, line)
-        for emits, ref in self._refs:
-            if emits == "trajectories":
-                await ref.tell(message)
+        for outlet in self._outlets:
+            if outlet.emits == "trajectories":
+                await outlet.ref.tell(message)
         self._tally.add(trajectory)
         if not self._abandoned:
             await self._offer(trajectory)
@@ -260,9 +260,9 @@ class Run:
     async def deliver(self, item: Event | Step) -> None:
         """To every sink that wants it, and events to those who subscribe."""
         kind = "steps" if isinstance(item, Step) else "events"
-        for emits, ref in self._refs:
-            if emits == kind:
-                await ref.tell(item)
+        for outlet in self._outlets:
+            if outlet.emits == kind:
+                await outlet.give(item)
         if not isinstance(item, Step):
             await self._hub.publish(item)
 
@@ -286,13 +286,10 @@ class Run:
 
     def begin(self, context: Context) -> None:
         """Starts the sinks and slots."""
-        for index, sink in enumerate(self._sinks):
-            ref = context.spawn(
-                partial(SinkActor, sink, self._broken),
-                name=f"sink-{index + 1}",
-                mailbox=SINK_MAILBOX,
-            )
-            self._refs.append((sink.emits, ref))
+        self._outlets = [
+            open_outlet(context, sink, f"sink-{index + 1}", self._broken)
+            for index, sink in enumerate(self._sinks)
+        ]
         for index in range(self.concurrency):
             context.monitor(context.spawn(partial(Slot, self), name=f"slot-{index + 1}"))
 
@@ -315,8 +312,8 @@ class Run:
             group.cancel_scope.cancel()
         self._ended = time.perf_counter()
         await self._source.aclose()
-        for _, ref in self._refs:
-            await ref.ask(Flush())
+        for outlet in self._outlets:
+            await outlet.ref.ask(Flush())
         self._out.close()
         self._finished.set()
 

@@ -41,6 +41,8 @@ from nexau.cli.options import (
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
+from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sink
+from nexau.sinks import Outlet, Policy
 from nexau.tasks import TaskStream, read_tasks
 from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.scoping import background
@@ -98,11 +100,13 @@ class Request(msgspec.Struct, frozen=True):
     backend: str
     log_level: LogLevelName
     redact: RedactName
+    policy: Policy
     keeping: Keeping
     check: bool
     signals: bool
     judge_model: str | None
     user_model: str | None
+    sinks: tuple[SinkSpec, ...] = ()
     again: bool = True
     """Whether the source of tasks is to be read: not where stdin was, unless it is named anew."""
 
@@ -152,6 +156,8 @@ def rollout(
     accept_changes: AcceptChanges = False,
     flush: Flush = 0.02,
     fsync: Fsync = 1.0,
+    sink: Sinks = None,
+    policy: StdoutPolicy = "block",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the summary there, as JSON.")
     ] = None,
@@ -196,7 +202,10 @@ def _request(context: typer.Context, keeping: Keeping) -> Request:
             name: argument(context, manifest, name) for name in ("concurrency", "emit", *GRADING)
         }
         known["again"] = given["tasks"] is not None or manifest.tasks != "-"
-    return Request(**known, keeping=keeping)
+    sinks = tuple(parse_sink(text, known["emit"]) for text in given["sink"] or ())
+    if sinks and given["workers"] > 1:
+        stop("--sink is for a run in one process; with --workers lines go to stdout")
+    return Request(**known, keeping=keeping, sinks=sinks)
 
 
 async def _rollout(request: Request) -> int:
@@ -219,7 +228,7 @@ async def _rollout(request: Request) -> int:
 
 def _arguments(request: Request) -> dict[str, Any]:
     """For the manifest."""
-    left_out = ("keeping", "summary", "progress", "again")
+    left_out = ("keeping", "summary", "progress", "again", "sinks")
     names = (name for name in Request.__struct_fields__ if name not in left_out)
     return {name: getattr(request, name) for name in names}
 
@@ -239,6 +248,7 @@ async def _follow(
     graders = request.grading.graders(agent)
     async with (
         open_lines(STDOUT) as writer,
+        open_sinks(request.sinks, directory.root if directory is not None else None) as outlets,
         nexau.open_runtime(seed=request.seed) as runtime,
         runtime.rollouts(
             agent,
@@ -251,7 +261,14 @@ async def _follow(
             signals=graders.signals,
             judge_model=graders.judge_model,
             user_model=graders.user_model,
-            sinks=[nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())],
+            sinks=[
+                Outlet(
+                    nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty()),
+                    request.policy,
+                    directory.root if directory is not None else None,
+                ),
+                *outlets,
+            ],
             out=directory,
             durability=request.keeping.durability,
         ) as run,

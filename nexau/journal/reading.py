@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.journal.records import Record, Sealed, Sum
+from nexau.journal.records import Record, Sealed, Sum, checksum
 
 _MARK = b'["sum",'
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -69,9 +69,10 @@ def _mark(data: bytes, start: int) -> int:
 
 def _is_sum(line: bytes, lines: bytes) -> bool:
     try:
-        return _sum.decode(line).crc == zlib.crc32(lines)
+        end = _sum.decode(line)
     except _BAD:
         return False
+    return end.crc == zlib.crc32(lines) and end.lines == lines.count(b"\n")
 
 
 def _give(lines: bytes, take: Callable[[Record], None]) -> None:
@@ -126,7 +127,16 @@ def read_trajectories(data: bytes, index: bytes) -> Trajectories:
 
 def _sort(sealed: Sealed, data: bytes, found: Trajectories) -> None:
     end = sealed.offset + sealed.length
-    sound = data[end : end + 1] == b"\n" and zlib.crc32(data[sealed.offset : end]) == sealed.crc
+    crc = checksum(
+        data[sealed.offset : end],
+        sealed.place,
+        sealed.attempt,
+        sealed.final,
+        sealed.status,
+        sealed.kind,
+        sealed.limit,
+    )
+    sound = data[end : end + 1] == b"\n" and crc == sealed.crc
     (found.sealed if sound else found.bad).append(sealed)
     if end < len(data):
         found.end = max(found.end, end + 1)

@@ -79,7 +79,7 @@ class Sealed(Struct, array_like=True, frozen=True, gc=False):
     length: int
     """Without the newline."""
     crc: int
-    """CRC-32 of the line."""
+    """CRC-32 of the line and of what stands here after this: see `checksum`."""
     place: int
     attempt: int
     final: bool
@@ -87,6 +87,14 @@ class Sealed(Struct, array_like=True, frozen=True, gc=False):
     kind: str = ""
     """Of the error, where it failed."""
     limit: str = ""
+
+
+def checksum(
+    line: bytes, place: int, attempt: int, final: bool, status: str, kind: str, limit: str
+) -> int:
+    """Of a trajectory's line together with what its index says of it."""
+    said = f"{place} {attempt} {final:d} {status} {kind} {limit}"
+    return zlib.crc32(said.encode(), zlib.crc32(line))
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,14 +3,13 @@
 Synchronous: `nexau.journal.keeper` decides when, and what may wait for what.
 """
 
-import zlib
 from collections import deque
 from pathlib import Path
 
 from msgspec import Struct
 
 from nexau.journal.files import Appender, Files
-from nexau.journal.records import Progress, Sealed, encoder, seal_batch
+from nexau.journal.records import Progress, Sealed, checksum, encoder, seal_batch
 from nexau.redaction import SECRETS
 from nexau.trajectory import Trajectory
 
@@ -112,19 +111,15 @@ class TrajectoryFiles:
         for item in done:
             line, trajectory = item.line, item.trajectory
             error, limit = trajectory.error, trajectory.limit
-            entries.append(
-                Sealed(
-                    offset,
-                    len(line),
-                    zlib.crc32(line),
-                    item.place,
-                    item.attempt,
-                    trajectory.final,
-                    trajectory.status,
-                    error.kind if error is not None else "",
-                    limit.rpartition(": ")[2] if limit is not None else "",
-                )
+            said = (
+                item.place,
+                item.attempt,
+                trajectory.final,
+                trajectory.status,
+                error.kind if error is not None else "",
+                limit.rpartition(": ")[2] if limit is not None else "",
             )
+            entries.append(Sealed(offset, len(line), checksum(line, *said), *said))
             lines.append(line)
             offset += len(line) + 1
         lines.append(b"")
