@@ -112,7 +112,8 @@ def _told(path: Path, read: Trajectories) -> list[str]:
     name = f"{path.parent.name}/{path.name}"
     told: list[str] = []
     if read.torn or read.index_torn:
-        told.append(f"{name}: cut {read.torn} bytes that were not written to the end")
+        torn = read.torn + read.index_torn
+        told.append(f"{name}: cut {torn} bytes that were not written to the end")
     if not read.sound:
         lines = len(read.bad) + read.illegible
         told.append(

@@ -53,6 +53,10 @@ class Forks:
         return self._ended.setdefault(pid, asyncio.get_running_loop().create_future())
 
     async def fork(self, order: dict[str, Any], out: int, err: int) -> int:
+        # Seen through to its answer, which would be taken for that of the next one.
+        return await asyncio.shield(asyncio.create_task(self._fork(order, out, err)))
+
+    async def _fork(self, order: dict[str, Any], out: int, err: int) -> int:
         async with self._order:
             self._answer = asyncio.get_running_loop().create_future()
             socket.send_fds(self._control, [json.dumps(order).encode()], [out, err])

@@ -96,6 +96,7 @@ class Trial:
         self._proxies = {name: Proxy(port, schedule.seed) for name, port in self._ports.items()}
         self._services: dict[str, int] = {}
         self._run: int | None = None
+        self._serving: asyncio.Task[None] | None = None
 
     async def all(self) -> Report:
         began = time.monotonic()
@@ -169,6 +170,8 @@ class Trial:
         finally:
             striking.cancel()
             await asyncio.gather(striking, return_exceptions=True)
+            if self._serving is not None:
+                await self._serving
             self._calm()
         if self._run is not None:
             self._signal(pid, signal.SIGKILL)
@@ -254,7 +257,8 @@ class Trial:
         if what == "kill" and whom in self._services:
             self._signal(self._services[whom], signal.SIGKILL)
             await asyncio.sleep(fault.seconds)
-            await self._serve(whom)
+            self._serving = asyncio.create_task(self._serve(whom))
+            await asyncio.shield(self._serving)
         elif what == "kill":
             self._signal(self._pid_of(whom), signal.SIGKILL)
         elif what == "stop":
