@@ -36,7 +36,8 @@ def test_verify_tells_what_was_altered(call: Call, run: Path) -> None:
     assert (sound.code, sound.lines[0]["sound"], sound.lines[0]["lines"]) == (0, True, 7)
     segment = run / "trajectories" / "000001.jsonl"
     data = bytearray(segment.read_bytes())
-    data[100] ^= 4
+    # In a rollout that was completed: an attempt that was tried again is not made good.
+    data[data.index(b'"status":"completed"') + 12] ^= 4
     segment.write_bytes(data)
     altered = call("runs", "verify", "runs/one")
     assert altered.code == 1
