@@ -37,7 +37,6 @@ def bootstrap(
         value = statistic(sample)
         return value, value
     random = stream(seed, "bootstrap", len(sample))
-    values = sorted(
-        statistic([sample[random.randrange(len(sample))] for _ in sample]) for _ in range(rounds)
-    )
+    size = len(sample)
+    values = sorted(statistic(random.choices(sample, k=size)) for _ in range(rounds))
     return values[int(0.025 * rounds)], values[min(rounds - 1, int(0.975 * rounds))]

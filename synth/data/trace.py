@@ -2,7 +2,7 @@
 
 A leaf of an argument is traced when it is in what its agent had seen: the user's words, the system
 prompt, an earlier result of the same agent, a constant of the schema; or when it follows from
-numbers there. Free text (query, body, code ...) is exempt.
+numbers there. Free text (query, body, code ...) and the sizes of pages are exempt.
 """
 
 import re
@@ -19,9 +19,10 @@ FREE = frozenset({
     "query", "body", "text", "code", "content", "message", "prompt", "task", "subject", "note",
     "notes", "comment", "description", "reason", "resolution", "title", "summary", "thought",
     "instructions", "sql", "input", "answer",
+    "limit", "offset", "page", "size", "count", "top_k", "max_results", "page_size",
 })  # fmt: skip
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_MOST = 60
+_MOST = 32
 
 
 class Traced(Struct, gc=False):

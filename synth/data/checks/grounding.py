@@ -79,7 +79,7 @@ def seen_numbers(facts: Facts) -> list[float]:
                 break
     for _, made in facts.calls():
         if made.result is not None:
-            for size in _sizes(made.result.structured):
+            for size in sizes(made.result.structured):
                 found[float(size)] = None
     return list(found)
 
@@ -107,14 +107,14 @@ def _over_columns(value: float, facts: Facts) -> bool:
     )
 
 
-def _sizes(value: object) -> Iterator[int]:
+def sizes(value: object) -> Iterator[int]:
     if isinstance(value, list):
         yield len(value)
         for each in value:
-            yield from _sizes(each)
+            yield from sizes(each)
     elif isinstance(value, dict):
         for each in value.values():
-            yield from _sizes(each)
+            yield from sizes(each)
 
 
 def follows(value: float, numbers: list[float]) -> bool:
@@ -134,14 +134,19 @@ def follows(value: float, numbers: list[float]) -> bool:
 
 
 def _of_two(value: float, one: float, other: float) -> bool:
-    if _near(value, one + other) or _near(value, abs(one - other)):
+    low, high = value - abs(value) * TOLERANCE, value + abs(value) * TOLERANCE
+    if low <= one + other <= high or low <= abs(one - other) <= high:
         return True
-    if _near(value, one * other) or _near(value, (one + other) / 2):
+    if low <= one * other <= high or low <= one * other / 100 <= high:
+        return True
+    if low <= (one + other) / 2 <= high:
         return True
     if not other or not one:
         return False
     ratio = one / other
-    return any(_near(value, each) for each in (ratio, 1 / ratio, 100 * ratio, 100 / ratio))
+    if low <= ratio <= high or low <= 100 * ratio <= high:
+        return True
+    return low <= 1 / ratio <= high or low <= 100 / ratio <= high
 
 
 def _near(one: float, other: float) -> bool:
@@ -162,11 +167,21 @@ def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
                     text = plain(value)
                     if text in tool.constants or known.has(text):
                         continue
-                    if _new_file(name, made):
+                    if _new_file(name, made) or _mended(context, made):
                         continue
                     yield at(made, "ungrounded_argument", "hard",
                              f"{name} {short(text)!r} is in nothing that {context.path} has seen",
                              f"/arguments/{name}")  # fmt: skip
+
+
+def _mended(context: Context, made: Made) -> bool:
+    """Refused, and then done right: a slip that was seen is no invention."""
+    if made.result is None or not made.result.is_error:
+        return False
+    return any(
+        later.call.name == made.call.name and later.result is not None and not later.result.is_error
+        for later in context.calls[made.order + 1 :]
+    )
 
 
 def _new_file(name: str, made: Made) -> bool:
@@ -181,38 +196,35 @@ class _Known:
 
     def __init__(self, facts: Facts, context: Context) -> None:
         said = context.users if context.path != "root" else [facts.trajectory.input]
-        self._texts = [*said, *context.users, *context.prompts]
-        self._results: list[Made] = []
+        self._text = "\n".join([*said, *context.users, *context.prompts])
+        self._folded: str | None = None
         self._calls = context.calls
         self._place = 0
 
     def before(self, made: Made) -> None:
         """All results of the steps before that of `made` are known now."""
-        while self._place < len(self._calls):
-            earlier = self._calls[self._place]
-            if earlier.step is made.step or earlier.order >= made.order:
-                break
-            if earlier.result is not None:
-                self._texts.append(observed(earlier.result))
+        calls = self._calls
+        while self._place < made.order and calls[self._place].step is not made.step:
+            result = calls[self._place].result
+            if result is not None:
+                self._text += "\n" + observed(result)
+                self._folded = None
             self._place += 1
 
     def has(self, text: str) -> bool:
-        if any(text in seen for seen in self._texts):
+        if text in self._text:
             return True
-        if text.isdigit() and len(text) <= 2 and self._in_words(int(text)):
+        if self._folded is None:
+            self._folded = self._text.casefold()
+        if text.isdigit() and len(text) <= 2 and number_word(int(text)) in self._folded:
             return True
-        folded = text.casefold()
-        if any(folded in seen.casefold() for seen in self._texts):
+        if text.casefold() in self._folded:
             return True
         # A path or URL may be put together from parts that were seen.
         if "/" in text:
             parts = [part for part in text.split("/") if len(part) > 1]
-            return bool(parts) and all(any(part in seen for seen in self._texts) for part in parts)
+            return bool(parts) and all(part in self._text for part in parts)
         return False
-
-    def _in_words(self, number: int) -> bool:
-        word = number_word(number)
-        return any(word in seen.lower() for seen in self._texts)
 
 
 _ONES = (

@@ -15,6 +15,7 @@ _GOLD_PATHS = re.compile(
     r"solutions?|reference[_-]?answers?|hidden[_-]?tests?)(?:[/_.-]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
+_GOLD_WORDS = ("gold", "oracle", "answer", "truth", "expected", "solution", "hidden")
 _GOLD_KEYS = ("gold", "gold_answer", "expected", "expected_answer", "answer", "reference")
 _SYNTHETIC = re.compile(
     r"(?:^|\n|\W)(?:persona|difficulty(?: level)?|problem[ _]type|question[ _]type|seed tools?|"
@@ -70,7 +71,8 @@ _ENTROPY = 4.5
 
 def oracle_leak(facts: Facts) -> Iterator[Finding]:
     """15. Reads where gold answers lie, or says the gold answer before anything showed it."""
-    if _GOLD_PATHS.search(facts.argued) is not None:
+    argued = facts.argued.lower()
+    if any(word in argued for word in _GOLD_WORDS):
         for _, made in facts.calls():
             for value in leaves(made.call.arguments):
                 if isinstance(value, str) and _is_gold_path(facts, value):

@@ -1,11 +1,15 @@
 """The tree of agents, contexts, use and time (rules 19, 23, 24, and what goes beside them)."""
 
+import re
 from collections.abc import Iterator
 
-from nexau.synth.data.checks.facts import Context, Facts, leaves, plain
+from nexau.synth.data.checks.facts import Context, Facts, leaves, observed, plain
+from nexau.synth.data.checks.grounding import follows, sizes
 from nexau.synth.data.checks.leaks import grams8
 from nexau.synth.data.checks.rule import Finding, at, short
 
+_NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?!\w)")
+_MOST = 120
 _LEAST = 3
 """Characters of a leaf that count as used when they come again."""
 
@@ -41,7 +45,7 @@ def needless_tool(facts: Facts) -> Iterator[Finding]:
         return
     if all(made.result is None or made.result.is_error for made in root.calls):
         return
-    if not _used(facts, root):
+    if not _used(facts, root) and not _derived(facts, root):
         yield at(root.calls[-1], "needless_tool", "score", "nothing of any result is used later")
 
 
@@ -68,6 +72,17 @@ def _used(facts: Facts, root: Context) -> bool:
             if any(len(w) >= _LEAST and w in said and w not in facts.asked for w in words):
                 return True
     return False
+
+
+def _derived(facts: Facts, root: Context) -> bool:
+    """Whether a number of the answer follows from numbers of the results, or counts them."""
+    numbers: list[float] = []
+    for made in root.calls:
+        if made.result is not None:
+            numbers += [float(n) for n in _NUMBER.findall(observed(made.result))]
+            numbers += [float(size) for size in sizes(made.result.structured)]
+    answered = [float(n) for n in _NUMBER.findall(facts.answer) if n not in facts.asked]
+    return any(follows(value, numbers[:_MOST]) for value in answered)
 
 
 def delegation(facts: Facts) -> Iterator[Finding]:

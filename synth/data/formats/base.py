@@ -137,6 +137,9 @@ def paired(
         if kind is Assistant:
             assert isinstance(turn, Assistant)
             calls = turn.calls
+            if rename is None and (turn.reasoning is None or (reasoning and turn.reasoning)):
+                made.append(turn)  # nothing to take out
+                continue
             if calls and rename is not None:
                 calls = tuple([_renamed(c, rename(c, number + n)) for n, c in enumerate(calls)])
                 number += len(calls)
@@ -159,13 +162,18 @@ def _renamed(call: Call, identity: str) -> Call:
 
 
 def _results(turn: Results, calls: tuple[Call, ...], index: int, *, errors: bool) -> Results:
-    if len(turn.observations) != len(calls):
-        raise Unfit(f"turn {index}: {len(turn.observations)} results for {len(calls)} calls")
+    seen = turn.observations
+    if len(seen) != len(calls):
+        raise Unfit(f"turn {index}: {len(seen)} results for {len(calls)} calls")
+    if len(calls) == 1 and (errors or not seen[0].is_error):
+        (call,), (one,) = calls, seen
+        if one.call_id == call.id and one.name == call.name:
+            return turn
     return Results(
         tuple(
             [
-                Observation(call.id, call.name, seen.text, errors and seen.is_error)
-                for call, seen in zip(calls, turn.observations, strict=True)
+                Observation(call.id, call.name, each.text, errors and each.is_error)
+                for call, each in zip(calls, seen, strict=True)
             ]
         )
     )
