@@ -23,6 +23,7 @@ _SCRIPT = """
 trap '' HUP INT TERM QUIT
 live=' '
 places=' '
+mark=
 while read -r change what; do
   case $change in
     +) live="$live$what " ;;
@@ -33,7 +34,9 @@ while read -r change what; do
   esac
 done
 for group in $live; do kill -9 "-$group" 2>/dev/null; done
+# Without a mark, when this was told nothing before the end, grep would find every process there is.
 for round in 1 2 3 4 5; do
+  [ -n "$mark" ] || break
   found=
   for file in $(grep -lsaF "$mark" /proc/[0-9]*/environ 2>/dev/null); do
     pid=${file#/proc/}

@@ -11,6 +11,7 @@ import anyio
 import psutil
 import pytest
 
+from nexau.transports import warden
 from nexau.transports.process import Process, ProcessError, describe_exit, open_process
 from nexau.transports.warden import Warden
 
@@ -263,3 +264,13 @@ def test_does_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     warden = Warden()
     warden.watch(1)
     warden.forget(1)
+
+
+@pytest.mark.parametrize("told", [b"", b"+ 4194303\n", b"m NEXAU_KEEPER=cut short"])
+def test_a_warden_that_was_told_no_mark_kills_nobody_by_it(told: bytes) -> None:
+    """An empty pattern is found in every environment there is."""
+    harmless = warden._SCRIPT.replace("kill -9", "echo kill")
+    done = subprocess.run(
+        [warden.SHELL, "-c", harmless], input=told, env={}, capture_output=True, check=True
+    )
+    assert done.stdout.split() == ([b"kill", b"-4194303"] if told.startswith(b"+") else [])
