@@ -308,6 +308,7 @@ async def test_a_server_that_works_on_a_call_is_left_in_peace(
     assert (before, nap) == (after, "ok")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ["legacy", "newest"])
 async def test_a_server_that_was_restarted_elsewhere_is_greeted_again(era: str) -> None:
     """One that is not ours to run, behind a URL. Up to 2025-11-25 it has forgotten the session."""

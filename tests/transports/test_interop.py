@@ -34,7 +34,7 @@ from nexau.transports.process import open_process
 from nexau.transports.protocol import Progress, Result, Text
 from tests.transports.ports import free_port, listening
 
-pytestmark = [pytest.mark.anyio, pytest.mark.outside]
+pytestmark = [pytest.mark.anyio, pytest.mark.outside, pytest.mark.slow]
 
 SERVERS = Path(__file__).parent / "servers"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "servers"
