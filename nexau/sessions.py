@@ -135,7 +135,7 @@ class SessionActor(Actor):
 
     async def _until_gone(self, connection: Connection) -> str | None:
         """Why it is of no use any more."""
-        heard = Heard(connection)
+        heard, answers = Heard(connection), False
         while self.health is not None:
             with anyio.move_on_after(self.health):
                 return await connection.wait_closed()
@@ -143,7 +143,12 @@ class SessionActor(Actor):
                 try:
                     await connection.ping(PING_SECONDS)
                 except ConnectionFailed as error:
-                    return f"no sign of life: {error}"
+                    if answers or heard.timeouts:
+                        return f"no sign of life: {error}"
+                    # It may be well, and not know the request, though the protocol asks for it.
+                    log.info("server answers no pings", server=self.link.name)
+                    break
+                answers = True
         return await connection.wait_closed()
 
 
@@ -152,14 +157,14 @@ class Heard:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._bytes, self._timeouts = connection.heard
+        self._bytes, self.timeouts = connection.heard
 
     def needs_a_ping(self) -> bool:
         """Whether nothing has come since this was asked last. A server that works on a call is
         left in peace, unless one has timed out meanwhile."""
         (count, timeouts), in_flight = self._connection.heard, self._connection.in_flight
-        silent = count == self._bytes and (not in_flight or timeouts != self._timeouts)
-        self._bytes, self._timeouts = count, timeouts
+        silent = count == self._bytes and (not in_flight or timeouts != self.timeouts)
+        self._bytes, self.timeouts = count, timeouts
         return silent
 
 

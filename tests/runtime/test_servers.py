@@ -297,6 +297,23 @@ async def test_a_server_that_shows_no_sign_of_life_is_restarted(
     assert texts(done)[-1] == "1", "it is another process"
 
 
+async def test_a_server_that_answers_no_pings_is_left_in_peace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nexau.sessions.PING_SECONDS", 0.05)
+
+    async def play(request: ModelRequest) -> Turn:
+        if request.turn == 1:
+            await anyio.sleep(0.4)
+        return Turn(content="ok") if request.turn == 2 else calls(("pid", {}))
+
+    rude = StdioServer(command="{python}", args=("-S", "-E", LEAN, "--no-ping"), health=0.05)
+    async with nexau.open_runtime() as runtime:
+        done = await runtime.run(agent(FunctionPolicy(play), rude), "go")
+    before, after = texts(done)
+    assert before == after
+
+
 async def test_a_server_that_works_on_a_call_is_left_in_peace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

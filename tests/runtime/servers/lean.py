@@ -81,6 +81,8 @@ def answer(method: str, params: dict[str, object]) -> dict[str, object] | None:
             "capabilities": {"tools": {}},
             "serverInfo": {"name": "lean", "version": "1"},
         }
+    if method == "ping" and "--no-ping" in sys.argv:
+        return None
     if method == "tools/list":
         return {"tools": TOOLS}
     if method == "tools/call":
