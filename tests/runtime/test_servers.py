@@ -265,16 +265,6 @@ async def test_a_server_is_given_as_many_calls_as_it_may_have(
     assert any(result.queue for t in done for result in t.steps[0].results)
 
 
-async def test_a_server_that_serializes_is_given_fewer_calls() -> None:
-    policy = turns(calls(*[("slow", {})] * 400), "ok")
-    server = stdio(in_flight="auto")
-    async with nexau.open_runtime() as runtime:
-        done = await runtime.run(agent(policy, server), "go")
-        (found,) = runtime.statistics()["servers"]["counter"]["in_flight"]
-    assert not any(result.is_error for result in done.steps[0].results)
-    assert found["limit"] <= 4
-
-
 async def test_a_server_that_shows_no_sign_of_life_is_restarted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -38,8 +38,8 @@ def call(name: str, arguments: dict[str, int]) -> dict[str, object] | None:
         return None
     if name == "freeze":
         time.sleep(600)
-    if name in ("slow", "nap"):
-        time.sleep(0.001 if name == "slow" else 0.6)
+    if name == "nap":
+        time.sleep(0.6)
     if name == "refuse":
         return {"content": [{"type": "text", "text": "refused by the server"}], "isError": True}
     if name == "increment":
