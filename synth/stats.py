@@ -56,7 +56,8 @@ class Collected(Struct, frozen=True):
 
 def collect(folder: Path) -> Collected:
     """Raises `DefinitionError` for a folder with neither hierarchies nor worlds."""
-    if (folder / "run.json").is_file() and (folder / "index.jsonl").is_file():
+    run = folder / "run.json"
+    if run.is_file() and b'"nexau-agents/' in run.read_bytes():
         return _hierarchies(folder)
     worlds = [load_world(path) for path in _world_files(folder)]
     if not worlds:
@@ -153,7 +154,7 @@ def measure(found: Collected, seed: int = 0, embedder: Embedder | None = None) -
     kernels = {"vendi": kernel(Tfidf(found.texts, grams).vectors)}
     if embedder is not None:
         kernels["vendi_embeddings"] = dense_kernel(embedder.embed(found.texts))
-    sample = min(SAMPLE, count)
+    sample = SAMPLE if count > SAMPLE else max(1, count // 2)
     for name, similarities in kernels.items():
         chance = stream(seed, "stats", name)
         scores = [1.0]
