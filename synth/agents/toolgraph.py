@@ -33,6 +33,11 @@ VAGUE = frozenset(
 """Fields of results that any tool may have."""
 NAMING = frozenset("name title description label id key".split())
 
+ECHO = 0.3
+"""Of a result that the tool itself was given: it is no source of it."""
+SURE = 0.3
+"""Weight from which a flow is told to an agent."""
+
 Kind = Literal["result", "parameter", "subject"]
 
 
@@ -91,7 +96,7 @@ class ToolGraph:
             edge
             for source in sorted(inside)
             for edge in self._gives[source]
-            if edge.target in inside
+            if edge.target in inside and edge.weight >= SURE
         ]
         return sorted(found, key=lambda edge: (-edge.weight, edge.source, edge.target))
 
@@ -148,9 +153,12 @@ def _edges(facts: Sequence[ToolFacts]) -> Iterable[Edge]:
 def _flows(facts: Sequence[ToolFacts]) -> Iterable[Edge]:
     taken = _Slots((place, slot) for place, each in enumerate(facts) for slot in each.takes)
     for place, each in enumerate(facts):
+        asked = {slot.name.casefold() for slot in each.takes}
         for slot in each.gives:
             for other, alike, match in taken.like(slot, identifiers=not slot.given):
                 weight = alike * _worth(slot, facts[other].tool.server == each.tool.server)
+                if slot.name.casefold() in asked:
+                    weight *= ECHO
                 if other != place and weight > 0:
                     weight = round(WEIGHTS["result"] * weight, 4)
                     yield Edge(place, other, "result", weight, slot.name, match.name)
