@@ -18,6 +18,7 @@ from nexau.cli.lazy import lazily
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.serving import WithCommand
+from nexau.cli.writers import writer_model
 from nexau.paths import is_file
 from nexau.problems import AgentFileError
 from nexau.synth.agents import written
@@ -142,7 +143,7 @@ def agents(
         stop("--workers is for the grammar; a model's answers are waited for side by side")
     request = Request(
         tuple(tools or ()), command, options, n, folder, model, smoke, workers, matching,
-        _writer(writer),
+        writer_model("--writer", writer),
     )  # fmt: skip
     start(partial(_agents, request), backend=backend, log_level=log_level)
 
@@ -209,22 +210,6 @@ def _embedder() -> Any:
     if importlib.util.find_spec("numpy") is None:
         raise nexau.DefinitionError("sentence embeddings need numpy: pip install 'nexau[synth]'")
     return lazily("nexau.synth.agents.embeddings").open_embedder()
-
-
-def _writer(given: str | None) -> nexau.OpenAIModel | None:
-    """The model that `--writer` names."""
-    if given is None:
-        return None
-    if is_file(Path(given)):
-        try:
-            model: Any = nexau.load_agent(given).model
-        except nexau.DefinitionError as error:
-            stop(str(error))
-    else:
-        model = model_from_text(given)
-    if not isinstance(model, nexau.OpenAIModel):
-        stop(f"--writer: expected openai:NAME or an agent file with such a model, got {given!r}")
-    return model
 
 
 async def _tell(records: AsyncIterator[Any]) -> int:
