@@ -307,6 +307,9 @@ class WorldForm(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 _NAME = Meta(pattern=NAME_PATTERN, description="a small letter, then up to 62 of a-z 0-9 _")
+_KEY = Meta(
+    pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", description="a letter, then up to 62 of A-Z a-z 0-9 _"
+)
 _TEXT = Meta(min_length=1)
 _SHARE = Meta(ge=0, le=1)
 _COUNT = Meta(ge=1)
@@ -322,7 +325,7 @@ _BOUNDS: dict[tuple[type, str], Meta] = {
     (EntityForm, "rows"): Meta(ge=0, le=100_000),
     (ToolForm, "description"): _TEXT,
     **{(each, "parameters"): _NAME for each in (ToolForm, ResourceForm, PromptForm)},
-    **{(each, "result"): _NAME for each in (ToolForm, ResourceForm)},
+    **{(each, "result"): _KEY for each in (ToolForm, ResourceForm)},
     (ToolForm, "let"): _NAME,
     (Rule, "error"): _CODE,
     (Constraint, "error"): _CODE,
