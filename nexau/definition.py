@@ -163,6 +163,20 @@ class SpillConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Relative to the agent file."""
 
 
+class Resilience(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done about a server that is slow or away (docs/servers.md)."""
+
+    retries: int = 2
+    """Further attempts at a call that timed out or found the server away, of tools that it marks
+    read-only or idempotent."""
+    hedge: float | None = None
+    """Seconds after which a call of a tool that is marked read-only is sent a second time; the
+    first answer counts. Null: never."""
+    breaker: int | None = 10
+    """Calls in a row that time out or find a shared server away, after which it is left alone for
+    0.1 s, doubled up to 10 s; calls meanwhile fail at once. Null: never."""
+
+
 class _Server(Struct, frozen=True, kw_only=True):
     sessions: Literal["shared", "rollout"] = "shared"
     """One session for all rollouts, or one for each while it lasts."""
@@ -177,6 +191,7 @@ class _Server(Struct, frozen=True, kw_only=True):
     in_flight: int | Literal["auto"] | None = None
     """Calls that it is given at once; the others wait their turn, and `timeout` counts from then.
     `auto` finds the number out: as many as make it answer more calls a second. None: no bound."""
+    resilience: Resilience = Resilience()
     health: float | None = 30.0
     """Seconds of silence after which it is asked for a sign of life; without one within 10 s it is
     restarted. None: never."""

@@ -23,6 +23,7 @@ from nexau.boundary import describe
 from nexau.definition import Server, StdioServer, Supervision
 from nexau.group import Group
 from nexau.latency import Replay, replays_of
+from nexau.resilience import Care
 from nexau.sessions import Link, Session, SessionActor, Target, answering
 from nexau.spill import Spill
 from nexau.targets import locate
@@ -99,6 +100,12 @@ class ServerPool:
         self._base = base
         self._spill = spill_of(config, base, files)
         self._random = random.Random(f"{seed}/{name}")
+        self._care = Care(
+            name,
+            config.resilience,
+            breaks=config.sessions == "shared",
+            chance=self._random,
+        )
         self._servers: Servers
         self._supervisor: SupervisorRef | None = None
         self._target: Target | None = None
@@ -144,6 +151,9 @@ class ServerPool:
         if connection is None:
             raise ToolsUnavailable(session.link.failed or f"server {self.name!r} did not start")
         self.tools = connection.tools
+        self._care.know(self.tools)
+        # The first session was opened before anything was known of its tools.
+        session.care = None if self._care.idle else self._care
         self.served = _served(self.name, self.config, connection)
         await self._warm_up()
 
@@ -201,6 +211,7 @@ class ServerPool:
             "waiting": self._waiting,
             "served": self._served,
             "in_flight": [to_builtins(gate.statistics()) for gate in self._gated()],
+            "resilience": self._care.statistics(),
         }
 
     def _gated(self) -> list[Gate]:
@@ -316,7 +327,8 @@ class ServerPool:
             answering(link, config.timeout, replay, self._spill),
             CALLS_PER_SESSION,
         )
-        return Session(link, callers, self._gates(), replay=replay), ref
+        care = None if self._care.idle else self._care
+        return Session(link, callers, self._gates(), replay=replay, care=care), ref
 
     async def _end(self, session: Session, ref: ActorRef) -> None:
         await session.callers.stop()

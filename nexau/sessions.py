@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nexau.actors import Actor, PoolRef
 from nexau.latency import Replay, Ticket, pause_until
+from nexau.resilience import Care
 from nexau.spill import Spill
 from nexau.transports.adaptive import Gate
 from nexau.transports.caller import OnProgress
@@ -274,7 +275,7 @@ def answering(
 class Session:
     """What a rollout holds of a server: a link and the tool actors that use it."""
 
-    __slots__ = ("callers", "gate", "lease", "link", "replay", "uses")
+    __slots__ = ("callers", "care", "gate", "lease", "link", "replay", "uses")
 
     def __init__(
         self,
@@ -283,9 +284,12 @@ class Session:
         gate: Gate | None = None,
         *,
         replay: Replay | None = None,
+        care: Care | None = None,
     ) -> None:
         self.link = link
         self.callers = callers
+        self.care = care
+        """What is done about failures; None where nothing is."""
         self.gate = gate
         self.replay = replay
         """That of the callers, where they are `ReplayTool`s."""
@@ -295,6 +299,16 @@ class Session:
     def ask(
         self, call: Call, seed: int, on_progress: OnProgress | None = None
     ) -> Awaitable[Result]:
+        if self.care is not None:
+            return self.care.call(
+                lambda one: self._ask(one, seed, on_progress), call, self._is_gone
+            )
+        return self._ask(call, seed, on_progress)
+
+    def _is_gone(self) -> bool:
+        return self.link.failed is not None
+
+    def _ask(self, call: Call, seed: int, on_progress: OnProgress | None) -> Awaitable[Result]:
         if self.gate is not None:
             return self._in_turn(self.gate, call, seed, on_progress)
         return self._send(call, seed, on_progress)

@@ -53,6 +53,10 @@ class Warden:
     """Watches over the groups that it is told of, in a process of its own while there are any."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: nothing is watched over, and the mark is another."""
         self.mark = secrets.token_hex(16)
         self._groups: set[int] = set()
         self._places: set[str] = set()
@@ -143,3 +147,7 @@ def _start() -> subprocess.Popen[bytes] | None:
 
 WARDEN = Warden()
 """The one of this process."""
+
+# A process that is forked off has children of its own: with its parent's mark, the end of one would
+# be the end of the other's.
+os.register_at_fork(after_in_child=WARDEN.reset)

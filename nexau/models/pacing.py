@@ -57,13 +57,14 @@ HealthState = Literal["healthy", "unhealthy"]
 
 
 class Health:
-    """A circuit breaker: open after `FAILURES` in a row, or one failure that says enough.
+    """A circuit breaker: open after so many failures in a row, or one failure that says enough.
 
     While open it lets one probe through each time its cooldown has passed. Any success closes it,
     also that of a request sent before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failures: int = FAILURES) -> None:
+        self._bound = failures
         self._failures = 0
         self._cooldown = 0.0
         """0 while closed."""
@@ -99,7 +100,7 @@ class Health:
         if self._cooldown:
             if self._probing and sent >= self._since:
                 self._open(now, min(LONGEST_COOLDOWN, self._cooldown * 2))
-        elif outright or self._failures >= FAILURES:
+        elif outright or self._failures >= self._bound:
             self._open(now, COOLDOWN)
 
     def _open(self, now: float, cooldown: float) -> None:

@@ -274,3 +274,17 @@ def test_a_warden_that_was_told_no_mark_kills_nobody_by_it(told: bytes) -> None:
         [warden.SHELL, "-c", harmless], input=told, env={}, capture_output=True, check=True
     )
     assert done.stdout.split() == ([b"kill", b"-4194303"] if told.startswith(b"+") else [])
+
+
+def test_a_process_that_is_forked_off_has_a_mark_of_its_own() -> None:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.write(writer, warden.WARDEN.mark.encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    mark = os.read(reader, 100).decode()
+    os.close(reader)
+    os.close(writer)
+    assert mark
+    assert mark != warden.WARDEN.mark
