@@ -7,6 +7,8 @@ COUNT ?= 300
 SEED ?= 1
 SEEDS ?= 1000000
 SECONDS ?= 60
+SCHEDULES ?= 1000
+CHAOS_SEEDS ?= 10000
 SHARE ?= 1
 CONCURRENCY ?= 64
 AGENT ?= examples/desk/agent.http.yaml
@@ -24,6 +26,7 @@ help:
 	@echo "make test-slow  what takes longer: packaging, MCP conformance, 1,024 rollouts without a leak"
 	@echo "make simulate   random programs of actors for SECONDS=60, checked against the contract"
 	@echo "make fuzz     a million inputs for the readers of files and wire; SHARE=0.1 for a tenth"
+	@echo "make chaos    SCHEDULES=1000 of faults against real processes, CHAOS_SEEDS=10000 in virtual time"
 	@echo "make lint     ruff, mypy, pyright, import-linter"
 	@echo "make format   ruff format, ruff check --fix"
 	@echo "make servers  install the outside MCP servers of examples/servers"
@@ -52,6 +55,12 @@ fuzz: $(VENV)/dev
 	    echo "no atheris here: plain mutations only" >&2
 	@mkdir -p .cache/fuzz && cd .cache/fuzz && PYTHONPATH=$(CURDIR) \
 	    $(CURDIR)/$(VENV)/bin/python -m tests.fuzz.run --guided --share $(SHARE) $(ARGS)
+
+# Real processes, killed and fed garbage: SCHEDULES of faults, from SEED on; then the same in
+# virtual time.
+chaos: $(VENV)/dev
+	@$(VENV)/bin/python -m tests.chaos --schedules $(SCHEDULES) --seed $(SEED)
+	@$(VENV)/bin/python -m tests.journal.simulate --seeds $(CHAOS_SEEDS) 2>/dev/null
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check

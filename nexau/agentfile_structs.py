@@ -143,6 +143,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (PlanModel, "latency"): _NOT_NEGATIVE,
     (PlanModel, "share"): _SHARE,
     (OpenAIModel, "name"): _TEXT,
+    (OpenAIModel, "in_flight"): _COUNT,
     **{(each, "base_url"): _URL for each in (OpenAIModel, Endpoint)},
     **{(each, "api_key_env"): _VARIABLE for each in (OpenAIModel, Endpoint)},
     **{(each, "requests_per_minute"): _MORE_THAN_NONE for each in (OpenAIModel, Endpoint)},

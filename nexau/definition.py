@@ -69,6 +69,9 @@ class OpenAIModel(Struct, frozen=True, tag_field="kind", tag="openai", forbid_un
     """Of each endpoint. Requests wait their turn; null sets no limit."""
     tokens_per_minute: float | None = None
     """Of each endpoint, read and written ones together."""
+    in_flight: int | Literal["auto"] | None = None
+    """Requests that each endpoint is given at once; the others wait their turn. `auto` finds the
+    number out: as many as bring more turns a second, half of it when they fail. null: no bound."""
 
 
 Style = Literal["gold", "detour", "recover", "explore", "loop", "ignore_errors", "false_claim"]

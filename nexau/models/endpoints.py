@@ -6,12 +6,14 @@ Nothing here waits or asks the clock; `OpenAIChat` does.
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
 
 from nexau.models.pacing import Health, HealthState, Rate, RetryBudget
+from nexau.transports.adaptive import Adaptive, Gate, GateStatistics
 from nexau.transports.http import public_url
 from nexau.transports.protocol import Usage
 
@@ -38,14 +40,29 @@ class EndpointStatistics(Struct, frozen=True):
     held_until: float
     """Seconds on the event loop's clock; 0 where no wait has been asked for."""
     retry_budget: float
+    gate: GateStatistics | None = None
+    """Where requests at once are bounded."""
+
+
+def gate_of(in_flight: int | Literal["auto"] | None) -> Gate | None:
+    """Lets so many in at once; `auto` as many as bring more answers a second."""
+    if in_flight is None:
+        return None
+    if in_flight == "auto":
+        return Gate(Adaptive())
+    return Gate(Adaptive(in_flight, least=in_flight, most=in_flight))
 
 
 class Pace:
     """What is known of an endpoint, shared by all models that use it with the same key."""
 
     def __init__(
-        self, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
+        self,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        in_flight: int | Literal["auto"] | None = None,
     ) -> None:
+        self.gate = gate_of(in_flight)
         self.health = Health()
         self.retries = RetryBudget()
         self.held_until = 0.0
@@ -89,6 +106,11 @@ class Pace:
         self.in_flight += 1
         self.requests += 1
         self.retries.saw_in_flight(self.in_flight)
+
+    def leave(self, now: float, *, failed: bool = False, counts: bool = True) -> None:
+        """A request that was let in has ended."""
+        if self.gate is not None:
+            self.gate.leave(now, failed=failed, counts=counts)
 
     def answered(self, tokens: float, usage: Usage) -> None:
         """A turn. `tokens` is what was reserved for it."""
@@ -176,7 +198,7 @@ class Endpoint:
         return EndpointStatistics(
             public_url(self.url), pace.health.state, pace.in_flight, pace.waiting, pace.requests,
             pace.failures, pace.refusals, pace.input_tokens, pace.output_tokens, pace.held_until,
-            pace.retries.level,
+            pace.retries.level, pace.gate.statistics() if pace.gate is not None else None,
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Chat completions at any endpoint that speaks OpenAI's API."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +58,11 @@ class OpenAIChat:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._endpoints = tuple(endpoints) or (Endpoint(config.base_url, key=key, headers=headers),)
+        self._endpoints = tuple(endpoints) or (
+            Endpoint(
+                config.base_url, key=key, headers=headers, pace=Pace(in_flight=config.in_flight)
+            ),
+        )
         self._exchange = Exchange(http, stream=config.stream, wall_clock=wall_clock)
         self._chance = chance or random.Random()
         self._prefixes = Prefixes(lambda messages: encode_messages(messages, images=images))
@@ -75,7 +80,13 @@ class OpenAIChat:
             if failed is None or self._may_retry(endpoint, failed):
                 tokens = endpoint.pace.estimate(len(body))
                 waited += await self._admission(endpoint, tokens, request.deadline)
-                outcome = await self._attempt(endpoint, body, tokens, request, attempt, context)
+                waited += await self._enter(endpoint, tokens, request.deadline)
+                try:
+                    outcome = await self._attempt(endpoint, body, tokens, request, attempt, context)
+                except BaseException:
+                    endpoint.pace.leave(anyio.current_time(), counts=False)
+                    raise
+                endpoint.pace.leave(anyio.current_time(), failed=_overloaded(outcome))
                 if isinstance(outcome, Turn):
                     if not outcome.calls:
                         self._prefixes.forget(request.messages)
@@ -159,6 +170,23 @@ class OpenAIChat:
         finally:
             pace.waiting -= 1
         return anyio.current_time() - started
+
+    async def _enter(self, endpoint: Endpoint, tokens: float, deadline: float | None) -> float:
+        """Waits for a place among the requests that the endpoint is given at once; returns the
+        seconds waited.
+        """
+        gate, started = endpoint.pace.gate, anyio.current_time()
+        if gate is None:
+            return 0.0
+        try:
+            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline):
+                await gate.enter()
+                return anyio.current_time() - started
+        except BaseException:
+            endpoint.pace.put_back(tokens)
+            raise
+        endpoint.pace.put_back(tokens)
+        raise ModelError("the deadline has passed before the model could be asked")
 
     async def _sit_out_hold(self, pace: Pace, deadline: float | None) -> None:
         while (left := pace.held_until - anyio.current_time()) > 0:
@@ -266,3 +294,10 @@ def _head(config: OpenAIModel) -> bytes:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     body |= config.extra_body
     return msgspec.json.encode(body)[:-1]
+
+
+def _overloaded(outcome: Turn | Failed) -> bool:
+    """Whether it failed as a peer does that has more to do than it can."""
+    if isinstance(outcome, Turn):
+        return False
+    return outcome.status is None or outcome.status == 429 or outcome.status >= 500

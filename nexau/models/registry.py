@@ -111,6 +111,7 @@ def _endpoints(
         limits = (
             each.requests_per_minute or config.requests_per_minute,
             each.tokens_per_minute or config.tokens_per_minute,
+            config.in_flight,
         )
         # Endpoints set their limits by key and model.
         known = _paces.setdefault(http, {})

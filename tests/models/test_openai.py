@@ -24,7 +24,7 @@ from nexau.models.base import (
     Turn,
     UserMessage,
 )
-from nexau.models.endpoints import completions_url
+from nexau.models.endpoints import Pace, completions_url
 from nexau.models.openai import OpenAIChat
 from nexau.transports.http import HttpError, open_http
 from nexau.transports.protocol import Text, ToolSpec, Usage
@@ -357,6 +357,39 @@ async def test_many_conversations_at_once(fake_model: str) -> None:
         for number in range(64):
             group.start_soon(one, number)
     assert sorted(ended) == list(range(64))
+
+
+async def test_requests_at_once_are_bounded(
+    fake_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once: list[int] = []
+    sent = Pace.sent
+
+    def watched(pace: Pace) -> None:
+        sent(pace)
+        at_once.append(pace.in_flight)
+
+    monkeypatch.setattr(Pace, "sent", watched)
+    async with chat(fake_model, in_flight=2) as model, anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(model.turn, ask(f"Go {number}."))
+    assert len(at_once) == 8
+    assert max(at_once) == 2
+    gate = model.statistics().endpoints[0].gate
+    assert gate is not None
+    assert (gate.limit, gate.in_flight, gate.waiting) == (2, 0, 0)
+
+
+async def test_a_turn_does_not_wait_for_a_place_past_its_deadline(fake_model: str) -> None:
+    async with chat(fake_model, in_flight=1) as model:
+        gate = model._endpoints[0].pace.gate
+        assert gate is not None
+        await gate.enter()
+        with pytest.raises(ModelError, match="deadline"):
+            await model.turn(ask(deadline=anyio.current_time() + 0.05))
+        gate.leave(anyio.current_time())
+        assert await model.turn(ask())
+    assert gate.statistics().waiting == 0
 
 
 async def test_the_fake_refuses_what_no_endpoint_takes(fake_model: str) -> None:
