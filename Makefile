@@ -18,7 +18,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow simulate fuzz lint .mypy-examples format lock servers clean
+.PHONY: help demo test test-slow simulate chaos fuzz lint .mypy-examples format lock servers clean
 
 help:
 	@echo "make demo     300 rollouts of a delegating agent on a real MCP server; JSON lines on stdout"
