@@ -101,7 +101,12 @@ class PoolRef(ActorRef):
             with anyio.move_on_after(timeout):
                 return await self.ask(message)
             raise AskTimeout(self.path, timeout)
-        worker = self._take() or await self._wait_for_worker(message)
+        executor = self._executor()
+        if executor.fuel <= 1:  # if it has to give way, then not with a worker in its hands
+            executor = await self._refuel(executor)
+        worker = self._take()
+        if worker is None:
+            worker = await self._wait_for_worker(message, executor)
         try:
             return await worker.ask(message)
         finally:
@@ -123,7 +128,7 @@ class PoolRef(ActorRef):
         """As `ActorRef.tell`."""
         worker = self._take()
         if worker is None and self._state < STOPPING and len(self._queue) >= self._policy.mailbox:
-            worker = await self._wait_for_worker(message)
+            worker = await self._wait_for_worker(message, self._executor())
         if worker is not None:
             worker._post(Ask(message, _Release(self, worker)))
         else:
@@ -152,11 +157,17 @@ class PoolRef(ActorRef):
         """A worker's call is over: on to the next call, or idle."""
         self._busy -= 1
         self._served += 1
-        if worker._state < STOPPING:
-            self._idle.append(worker)
-        else:
-            self._lost()
         queue = self._queue
+        if worker._state >= STOPPING:
+            self._lost()
+        elif queue and type(item := queue[0]) is _Turn and not item.future.done():
+            queue.popleft()
+            self._busy += 1
+            item.given = worker
+            item.future.set_result(worker)
+            return
+        else:
+            self._idle.append(worker)
         while queue and (free := self._take()) is not None:
             item = queue.popleft()
             if type(item) is not _Turn:
@@ -168,11 +179,10 @@ class PoolRef(ActorRef):
                 item.given = free
                 item.future.set_result(free)
 
-    async def _wait_for_worker(self, message: Any) -> ActorRef:
+    async def _wait_for_worker(self, message: Any, executor: Executor) -> ActorRef:
         """Raises `ActorStopped` when the pool ends first."""
         if self._state >= STOPPING:
             await super().ask(message)  # raises
-        executor = self._executor()
         self._check_circle(executor)
         turn = _Turn(self._system._backend.future())
         self._queue.append(turn)

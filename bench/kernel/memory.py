@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 from harness import main
 from patterns import Figure, Make, contenders, echo
+from peers import memory, peers
 
 from nexau.actors import Actor, ChildSpec, SupervisorSpec, open_system
 
@@ -51,4 +52,5 @@ async def plain() -> Figure:
 
 
 if __name__ == "__main__":
-    main(__doc__, {**contenders(pattern), "ours": plain, "ours_named": named_and_supervised})
+    everyone = {**contenders(pattern), "ours": plain, "ours_named": named_and_supervised}
+    main(__doc__, everyone, peers(memory))

@@ -4,6 +4,7 @@ from typing import Any
 
 from harness import main
 from patterns import Figure, Make, clock, contenders, echo
+from peers import peers, spawns
 
 from nexau.actors import Actor, open_system
 
@@ -34,4 +35,4 @@ async def ours() -> Figure:
 
 
 if __name__ == "__main__":
-    main(__doc__, {**contenders(pattern), "ours": ours})
+    main(__doc__, {**contenders(pattern), "ours": ours}, peers(spawns))

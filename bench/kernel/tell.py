@@ -2,6 +2,7 @@
 
 from harness import main
 from patterns import Figure, Make, clock, contenders
+from peers import peers, tells
 
 COUNT = 200_000
 
@@ -26,4 +27,4 @@ async def pattern(make: Make) -> Figure:
 
 
 if __name__ == "__main__":
-    main(__doc__, contenders(pattern))
+    main(__doc__, contenders(pattern), peers(tells))
