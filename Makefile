@@ -67,12 +67,13 @@ lint: $(VENV)/dev
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
 	@$(MAKE) .mypy-examples
-	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python nexau
+	@$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python nexau tests/actors/test_typing.py
 	@$(VENV)/bin/lint-imports
 
 # Scripts, not packages: they find their neighbours in their own folder.
 .mypy-examples: $(VENV)/dev
 	@cd examples && MYPYPATH=desk ../$(VENV)/bin/mypy --strict desk/*.py servers/*.py
+	@$(VENV)/bin/mypy --explicit-package-bases --namespace-packages tests/actors/*.py
 
 format: $(VENV)/dev
 	@$(VENV)/bin/ruff check --fix

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context as Variables
 from random import Random
 from types import TracebackType
@@ -72,7 +72,7 @@ class DeadLetters:
         self.count += 1
         self._letters.append(letter)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[DeadLetter]:
         return iter(tuple(self._letters))
 
     def __len__(self) -> int:
@@ -338,17 +338,17 @@ class open_system:  # noqa: N801 - used as a function
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         system = self._system
         try:
             await self._wind_up(error is not None)
         finally:
-            absorbed = system._body.__exit__(kind, error, trace)
+            # What it absorbs is its own cancellation, for the failure that is raised below.
+            system._body.__exit__(kind, error, trace)
             await system._backend.leave()
         if system._failure is not None:
             failure, system._failure = system._failure, None
             raise failure
-        return bool(absorbed)
 
     async def _wind_up(self, in_haste: bool) -> None:
         system = self._system

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nexau.actors import _lifecycle, simulate
+from nexau.actors import _cell, _lifecycle, simulate
 from nexau.actors._scheduler import Scheduler
 from nexau.actors._states import RUNNING
 from nexau.actors.ref import ActorRef
@@ -87,7 +87,7 @@ def skip_the_restart_window(patch: pytest.MonkeyPatch) -> None:
 
 
 def deliver_after_stop(patch: pytest.MonkeyPatch) -> None:
-    original = _lifecycle.refuse_mail
+    original = _cell.refuse_mail
 
     def refuse_mail(cell: ActorRef) -> None:
         for item in cell._mail or ():

@@ -255,7 +255,7 @@ async def test_backoff_delays_a_restart(system: ActorSystem) -> None:
 async def test_a_stop_does_not_wait_for_a_backoff(system: ActorSystem) -> None:
     backoff = Backoff(min=3600, max=3600)
     for strategy in ("one_for_one", "one_for_all"):
-        spec = SupervisorSpec(strategy=strategy, backoff=backoff, children=three([]))  # type: ignore[arg-type]
+        spec = SupervisorSpec(strategy=strategy, backoff=backoff, children=three([]))
         supervisor = system.supervise(spec)
         await supervisor.ready()
         await crash(supervisor.children[1])
