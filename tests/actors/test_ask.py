@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import weakref
 from typing import Any
 
 import anyio
@@ -462,3 +464,24 @@ async def test_context_is_there_before_started(system: ActorSystem) -> None:
     assert seen[0].name == "early"
     assert seen[0].parent is system.root
     assert seen[0].system is system
+
+
+@pytest.mark.parametrize("queued", [False, True])
+async def test_an_error_leaves_no_cycle(system: ActorSystem, queued: bool) -> None:
+    """Errors hold frames, and frames what they ran with: none of ours may hold the error."""
+    ref = system.spawn(Recorder, restart="permanent")
+    await warm(ref)
+    gc.collect()
+    gc.disable()
+    try:
+        if queued:
+            await ref.tell("turn")
+        try:
+            await ref.ask("boom")
+        except Boom as error:
+            seen = weakref.ref(error)
+        await ref.tell(2)  # a worker's frame holds its last message until the next
+        await settle()
+        assert seen() is None
+    finally:
+        gc.enable()
