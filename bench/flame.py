@@ -8,16 +8,21 @@ frames that hold less than `--least` of the samples are left out.
 
 import argparse
 import html
+import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import harness
-from bench.cases import CASES
-from bench.registry import CONTENDERS
+from bench.cases import CASES, Case
+from bench.registry import CONTENDERS, Contender
 
+WARM_UP = 4.0
+"""Seconds that a contender has to get going."""
 WIDTH, ROW = 1200, 17
 COLOURS = {
     "nexau/actors": "#f4a582",
@@ -105,6 +110,45 @@ def _colour(name: str) -> str:
     return next((colour for part, colour in COLOURS.items() if f"{part}/" in where), OTHER)
 
 
+class SpyFailed(Exception):
+    """The text holds what py-spy said."""
+
+
+def _sample(
+    spy: Path, case: Case, contender: Contender, given: argparse.Namespace, folder: Path
+) -> list[str]:
+    """py-spy's raw lines, of a contender that has warmed up."""
+    raw = folder / "stacks.txt"
+    command = [
+        *(contender.interpreter, "-m", contender.module, "--case", case.name),
+        *("--concurrency", str(given.concurrency), "--seconds", str(given.seconds + WARM_UP + 2)),
+        *("--loop", contender.loop, "--variant", contender.variant),
+        *("--output", str(folder / "lines.jsonl")),
+    ]
+    if case.tool == "stdio":
+        command += ["--command", json.dumps(harness.command(case, "-"))]
+    path = {"PYTHONPATH": str(harness.ROOT)}
+    with subprocess.Popen(
+        command, cwd=harness.ROOT, env=os.environ | path, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            time.sleep(WARM_UP)
+            options = ["--rate", "500", "--format", "raw", "--function"]
+            length = ["--duration", str(round(given.seconds)), "--output", str(raw)]
+            pid = ["--pid", str(process.pid)]
+            done = subprocess.run(
+                [str(spy), "record", *options, *length, *pid],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            process.kill()
+    if done.returncode or not raw.exists():
+        raise SpyFailed(done.stderr.strip()[-1000:])
+    return raw.read_text().splitlines()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.flame",
@@ -126,23 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: py-spy is missing: pip install 'nexau[bench]'", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="nexau-bench-") as name:
-        raw = Path(name) / "stacks.txt"
-        place = [str(Path(name) / "lines.jsonl"), "--seconds", str(given.seconds)]
-        if case.tool == "stdio":
-            place += ["--command", harness.json.dumps(harness.command(case, "-"))]
-        command = [
-            *(str(spy), "record", "--rate", "500", "--format", "raw", "--function"),
-            *("--output", str(raw), "--", contender.interpreter, "-m", contender.module),
-            *("--case", case.name, "--concurrency", str(given.concurrency)),
-            *("--loop", contender.loop, "--variant", contender.variant, "--output", *place),
-        ]
-        done = subprocess.run(
-            command, cwd=harness.ROOT, capture_output=True, text=True, check=False
-        )
-        if done.returncode or not raw.exists():
-            print(f"error: {done.stderr.strip()[-1000:]}", file=sys.stderr)
+        try:
+            lines = _sample(spy, case, contender, given, Path(name))
+        except SpyFailed as error:
+            print(f"error: {error}", file=sys.stderr)
             return 1
-        lines = raw.read_text().splitlines()
     top = read(lines, "Slot._work" if contender.module.endswith("runtime") else "Loop.run")
     title = f"{contender.name}, {case.name} @ {given.concurrency}: {top.count:,} samples"
     given.out.write_text(draw(top, title, given.least))
