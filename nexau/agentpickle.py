@@ -3,11 +3,13 @@
 import io
 import pickle
 from os import PathLike, fspath
+from types import FunctionType
 from typing import Any
 
 from msgspec.structs import replace
 
 from nexau.agentfile import load_agent
+from nexau.bindings import binding_of, load_binding
 from nexau.definition import Agent, DefinitionError, OpenAIModel, PythonTool
 from nexau.functions import python_tool
 from nexau.judging import Graders
@@ -16,6 +18,10 @@ from nexau.transports.protocol import ToolSpec
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, FunctionType):
+            # Modules beside an agent file have names that only this process knows.
+            binding = binding_of(value)
+            return NotImplemented if binding is None else (load_binding, binding)
         if type(value) is not PythonTool:
             return NotImplemented
         # The tool holds a wrapper that no name leads to; what it wraps has one.

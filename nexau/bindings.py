@@ -47,6 +47,14 @@ def load_binding(binding: str, directory: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def binding_of(function: Callable[..., Any]) -> tuple[str, Path] | None:
+    """What `load_binding` was given to find `function`; None for one of another module."""
+    package, _, name = (function.__module__ or "").partition(".")
+    if package not in _packages:
+        return None
+    return f"{name}:{function.__qualname__}", _packages[package].directory
+
+
 def _named(thing: Any) -> str:
     if isinstance(thing, types.ModuleType):
         return f"the module {display(Path(thing.__file__)) if thing.__file__ else thing.__name__}"

@@ -199,6 +199,17 @@ def test_a_function_without_a_name_cannot_travel() -> None:
         pickled(nexau.Agent("a", FunctionPolicy(lambda request: nexau.Turn("yes"))))
 
 
+def test_functions_beside_an_agent_file_travel(place: Path) -> None:
+    """By the name they have there: the module is not importable by that of another process."""
+    (place / "tools.py").write_text("def mine() -> str:\n    return 'here'\n")
+    (place / "agent.yaml").write_text("name: a\nmodel: plan\ntools: [tools:mine]\n")
+    data = pickled(nexau.load_agent("agent.yaml"))
+    assert b"nexau_folder" not in data
+    (tool,) = unpickled(data, 1).tools
+    assert isinstance(tool, nexau.PythonTool)
+    assert tool.function() == "here"
+
+
 def test_workers_share_the_limits_by_the_minute() -> None:
     model = nexau.OpenAIModel("m", requests_per_minute=90.0, tokens_per_minute=600.0)
     child = nexau.Agent("child", model)
