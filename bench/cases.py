@@ -36,7 +36,7 @@ class Case:
     isolated: bool = False
     """A session of its own for each rollout."""
     profile: str = ""
-    """FILE:TOOL of a recorded latency (examples/profiles), which the tool's calls then take."""
+    """FILE:TOOL of a recorded latency (examples/profiles), which model turns and calls then take."""
     median: float = 0.0
     """Seconds, to which that latency is scaled; 0: as it was recorded."""
 
@@ -45,7 +45,7 @@ class Case:
         """Seconds of one rollout in which nothing but models and tools takes time; of a recorded
         one, about."""
         if self.profile:
-            return self.calls * (self.median or 1.0)
+            return (self.turns + self.calls) * (self.median or 1.0)
         return self.turns * self.model_seconds + self.calls * self.tool_seconds
 
     def ideal(self, concurrency: int) -> float | None:
@@ -106,7 +106,7 @@ def _cases() -> tuple[Case, ...]:
         ),
         Case(
             "recorded",
-            "the tool takes what `fetch` took, scaled to a median of 300 ms",
+            "model turns and calls take what `fetch` took, scaled to a median of 300 ms",
             profile="fetch.profile.yaml:fetch",
             median=0.3,
         ),

@@ -11,7 +11,7 @@ from bench.command import answer, parser
 QUESTION = "What does waiting cost?"
 
 ABOUT = """\
-`recorded`: a tool that takes what a real server took (examples/profiles), scaled to a median of
+`recorded`: turns and calls take what a real server took (examples/profiles), scaled to a median of
 300 ms. Efficiency is there the share of the time of all slots, while all were in use, that calls
 were told to take. `slow-model` and `deciding`: turns of 1 s, tools of 20 ms. Added ms: what a
 rollout took beyond the latency of its models and tools, median and 99th percentile."""

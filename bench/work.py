@@ -81,7 +81,7 @@ class Work:
         """Seconds that calls begun since `window` were told to take."""
         self.window: float | None = None
         self._quantiles = quantiles
-        """Of the tool's latency, in seconds, at equal steps; empty: always `tool_seconds`."""
+        """Of the latency of turns and calls, in seconds, at equal steps; empty: always `tool_seconds`."""
         self._chance = random.Random(7)
         self.calls = 0
         """Calls of the in-process tool."""
@@ -125,8 +125,10 @@ class Work:
         self.turns += 1
         if self.first is None:
             self.first = time.perf_counter()
-        if self.case.model_seconds:
-            await self._sleep(self.case.model_seconds)
+        seconds = self._drawn() if self._quantiles else self.case.model_seconds
+        if seconds:
+            self.slept += seconds
+            await self._sleep(seconds)
 
     def _drawn(self) -> float:
         """Inverse transform sampling, linear between the quantiles."""
