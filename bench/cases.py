@@ -36,7 +36,7 @@ class Case:
     isolated: bool = False
     """A session of its own for each rollout."""
     profile: str = ""
-    """FILE:TOOL of a recorded latency (examples/profiles), which model turns and calls then take."""
+    """FILE:TOOL of a recorded latency (examples/profiles), which turns and calls then take."""
     median: float = 0.0
     """Seconds, to which that latency is scaled; 0: as it was recorded."""
 

@@ -81,7 +81,7 @@ class Work:
         """Seconds that calls begun since `window` were told to take."""
         self.window: float | None = None
         self._quantiles = quantiles
-        """Of the latency of turns and calls, in seconds, at equal steps; empty: always `tool_seconds`."""
+        """Of the latency of turns and calls, in seconds, at equal steps; empty: the case's own."""
         self._chance = random.Random(7)
         self.calls = 0
         """Calls of the in-process tool."""
