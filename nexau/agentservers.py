@@ -29,8 +29,7 @@ _URL = re.compile(r"https?://[^/\s]+\S*")
 def check_server(
     name: str, server: Server, directory: Path, environ: Mapping[str, str] | None
 ) -> Iterator[Fault]:
-    if server.pool.max is not None and server.pool.min > server.pool.max:
-        yield ("pool", "min"), "min is greater than max"
+    yield from _check_pool(server)
     if server.cwd is not None:
         path = directory / server.cwd
         if not is_dir(path):
@@ -48,6 +47,16 @@ def check_server(
         yield from _check_latency(server.latency, directory)
     if isinstance(server, HttpServer):
         yield from _check_http(server, environ)
+
+
+def _check_pool(server: Server) -> Iterator[Fault]:
+    pool = server.pool
+    for key in ("min", "spares"):
+        if pool.max is not None and getattr(pool, key) > pool.max:
+            yield ("pool", key), f"{key} is greater than max"
+    if pool.spares and server.sessions == "shared":
+        one = "spares are for sessions: rollout; a shared server has one session"
+        yield ("pool", "spares"), one
 
 
 def _check_latency(latency: str | Latency, directory: Path) -> Iterator[Fault]:

@@ -198,6 +198,22 @@ CASES: dict[str, tuple[str, str]] = {
         HEAD + "mcp_servers: {s: {command: x, pool: {min: 3, max: 2}}}\ntools: [{mcp: s}]",
         "a.yaml:3:38: mcp_servers.s.pool.min: min is greater than max",
     ),
+    "more spares than sessions": (
+        HEAD + "mcp_servers: {s: {command: x, sessions: rollout, pool: {spares: 3, max: 2}}}\n"
+        "tools: [{mcp: s}]",
+        "a.yaml:3:57: mcp_servers.s.pool.spares: spares is greater than max",
+    ),
+    "spares of a shared server": (
+        HEAD + "mcp_servers: {s: {command: x, pool: {spares: 3}}}\ntools: [{mcp: s}]",
+        (
+            "a.yaml:3:38: mcp_servers.s.pool.spares: spares are for sessions: rollout;"
+            " a shared server has one session"
+        ),
+    ),
+    "no number of calls": (
+        HEAD + "mcp_servers: {s: {command: x, in_flight: autto}}\ntools: [{mcp: s}]",
+        "a.yaml:3:31: mcp_servers.s.in_flight: unknown value 'autto'; did you mean 'auto'?",
+    ),
     "variable not set": (
         HEAD + "mcp_servers: {s: {command: x, env: {K: 'a${NOPE}'}}}\ntools: [{mcp: s}]",
         "a.yaml:3:37: mcp_servers.s.env.K: the environment variable NOPE is not set",

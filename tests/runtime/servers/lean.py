@@ -15,7 +15,6 @@ TAKEN = (
     "refuse",
     "die",
     "pid",
-    "slow",
     "nap",
     "freeze",
     "work",
