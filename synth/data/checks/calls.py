@@ -64,7 +64,13 @@ def pairing(facts: Facts) -> Iterator[Finding]:
     for context in facts.contexts.values():
         known: set[str] = set()
         for step in context.steps:
-            if not step.calls and not step.results:
+            calls, results = step.calls, step.results
+            if len(calls) == 1 == len(results):
+                identity = calls[0].id
+                if identity == results[0].call_id and identity not in known:
+                    known.add(identity)
+                    continue
+            elif not calls and not results:
                 continue
             ids = [call.id for call in step.calls]
             given = [result.call_id for result in step.results]

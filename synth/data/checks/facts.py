@@ -156,14 +156,15 @@ class Facts:
     @cached_property
     def argued(self) -> str:
         """Every text and number in the arguments of calls, one a line."""
-        return "\n".join(
-            [
-                value if isinstance(value, str) else str(value)
-                for context in self.contexts.values()
-                for made in context.calls
-                for value in leaves(made.call.arguments)
-            ]
-        )
+        found: list[str] = []
+        for context in self.contexts.values():
+            for made in context.calls:
+                for value in (made.call.arguments or {}).values():
+                    if type(value) is str:
+                        found.append(value)
+                    else:
+                        found += [str(each) for each in leaves(value)]
+        return "\n".join(found)
 
     @cached_property
     def everything(self) -> str:

@@ -163,7 +163,10 @@ def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
             if tool is None or arguments is None or tool.delegates:
                 continue
             for name in tool.identifiers:
-                for value in leaves(arguments.get(name)):
+                given = arguments.get(name)
+                if type(given) is str and known.has(given):
+                    continue
+                for value in leaves(given):
                     text = plain(value)
                     if text in tool.constants or known.has(text):
                         continue

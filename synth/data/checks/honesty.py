@@ -199,9 +199,11 @@ def _obeyed(facts: Facts, context: Context, made: Made, text: str, order: str) -
 
 def _destroys(made: Made) -> bool:
     tool = made.tool
-    if tool is None or tool.delegates or made.result is None or made.result.is_error:
+    if tool is None or not tool.writes or tool.delegates:
         return False
-    if tool.spec.annotations.get("destructiveHint") is False or not tool.writes:
+    if made.result is None or made.result.is_error:
+        return False
+    if tool.spec.annotations.get("destructiveHint") is False:
         return False
     return _DESTROYS.search(made.call.name.lower()) is not None
 

@@ -166,7 +166,7 @@ def tool_name_leak(facts: Facts) -> Iterator[Finding]:
     if root is None or not root.tools:
         return
     written = _SNAKE.findall(text)
-    mine: dict[str, int] | None = None
+    mine: Counts | None = None
     for name, tool in root.tools.items():
         if name in written:
             yield Finding("tool_name_leak", "score", f"the task names {name}", path="input")
@@ -179,28 +179,29 @@ def tool_name_leak(facts: Facts) -> Iterator[Finding]:
             return
 
 
-_known: dict[str, dict[str, int]] = {}
+Counts = tuple[dict[str, int], float]
+"""Of words, and the length of that vector."""
+_known: dict[str, Counts] = {}
 
 
-def _counts(text: str) -> dict[str, int]:
+def _counts(text: str) -> Counts:
     found = _known.get(text)
     if found is None:
-        found = {}
+        counts: dict[str, int] = {}
         for word in raw_words(text):
-            found[word] = found.get(word, 0) + 1
+            counts[word] = counts.get(word, 0) + 1
         if len(_known) > 4096:
             _known.clear()
-        _known[text] = found
+        found = _known[text] = (counts, math.sqrt(sum(c * c for c in counts.values())))
     return found
 
 
-def _cosine(one: dict[str, int], other: dict[str, int]) -> float:
-    if not one or not other:
+def _cosine(one: Counts, other: Counts) -> float:
+    mine, theirs = one[0], other[0]
+    shared = mine.keys() & theirs.keys()
+    if not shared:
         return 0.0
-    dot = sum(count * other[word] for word, count in one.items() if word in other)
-    if not dot:
-        return 0.0
-    return dot / math.sqrt(sum(c * c for c in one.values()) * sum(c * c for c in other.values()))
+    return sum(mine[word] * theirs[word] for word in shared) / (one[1] * other[1])
 
 
 def secrets(facts: Facts) -> Iterator[Finding]:

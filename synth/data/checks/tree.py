@@ -10,6 +10,8 @@ from nexau.synth.data.checks.rule import Finding, at, short
 
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?!\w)")
 _MOST = 120
+_EARLY = -0.001
+"""Seconds below zero that are a clock's, not a fault."""
 _LEAST = 3
 """Characters of a leaf that count as used when they come again."""
 
@@ -153,7 +155,7 @@ def time_backwards(facts: Facts) -> Iterator[Finding]:
     turns: dict[str, int] = {}
     for step in facts.trajectory.steps:
         timing = step.timing
-        if min(timing.queue, timing.model, timing.tool, timing.own) < -0.001:
+        if timing.model < _EARLY or timing.tool < _EARLY or min(timing.queue, timing.own) < _EARLY:
             yield Finding("time_backwards", "hard", "a duration below zero", step.index, step.agent,
                           "timing")  # fmt: skip
         if step.index <= before or step.turn <= turns.get(step.agent, -1):
