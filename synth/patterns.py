@@ -111,7 +111,8 @@ class _Reader:
             self._at = end + 1
         elif not self._next("+"):
             return 1
-        self._next("?") or self._next("+")
+        if not self._next("?"):  # lazy or possessive, which matter to no match
+            self._next("+")
         return least
 
     def _take(self) -> str:

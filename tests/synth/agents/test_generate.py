@@ -29,6 +29,9 @@ pytestmark = pytest.mark.anyio
 
 SPEC = "Customer support that looks up orders and keeps notes"
 
+on_one_backend = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+"""For what takes long and hardly waits: what does run on both backends in the other tests."""
+
 
 def run_file(**changes: Any) -> RunFile:
     run = RunFile(SCHEMA, SPEC, 7, None, 0.2, 34, "plan", "grammar", "lexical", "none", "c")
@@ -58,6 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@on_one_backend
 async def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     tmp_path: Path, catalog: Catalog
 ) -> None:
@@ -82,6 +86,7 @@ async def test_the_bytes_do_not_depend_on_workers_or_interruptions(
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
 
 
+@on_one_backend
 async def test_what_is_written_loads_and_is_what_the_index_says(
     tmp_path: Path, catalog: Catalog
 ) -> None:
@@ -100,6 +105,7 @@ def size(agent: nexau.Agent) -> int:
     return 1 + sum(size(child) for child in agent.agents)
 
 
+@on_one_backend
 async def test_duplicates_are_refused_and_kept_with_their_reason(
     tmp_path: Path, catalog: Catalog
 ) -> None:
@@ -112,6 +118,7 @@ async def test_duplicates_are_refused_and_kept_with_their_reason(
         assert (tmp_path / "run" / json.loads(line)["file"]).is_file()
 
 
+@on_one_backend
 async def test_a_run_that_cannot_find_more_ends(tmp_path: Path, catalog: Catalog) -> None:
     two = msgspec.structs.replace(catalog, tools=catalog.tools[:2])
     with pytest.raises(DefinitionError, match="candidates in a row were refused"):
@@ -168,6 +175,7 @@ async def test_every_leaf_is_reached_on_the_real_server(tmp_path: Path, desk: Pa
     assert len({step.agent for step in done.steps}) == records[1].agents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

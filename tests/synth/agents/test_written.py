@@ -183,7 +183,7 @@ def desk_answer(system: str, user: str) -> str:
     return json.dumps({"agents": made})
 
 
-@pytest.mark.parametrize("smoke", ["none", "2"])
+@pytest.mark.parametrize("smoke", ["none", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_command_with_a_model(
     tmp_path: Path, desk: Path, files: Callable[[str], None], smoke: str
 ) -> None:
