@@ -82,7 +82,8 @@ format: $(VENV)/dev
 servers: $(VENV)/runtime
 	@$(VENV)/bin/python examples/servers/install.py
 
-$(TASKS): examples/desk/tasks.py examples/desk/plans.py examples/desk/store.py $(VENV)/runtime
+$(TASKS): examples/desk/tasks.py examples/desk/plans.py examples/worlds/retail-returns.yaml \
+    $(VENV)/runtime
 	@mkdir -p $(@D)
 	@$(VENV)/bin/python examples/desk/tasks.py --count $(COUNT) --seed $(SEED) --output $@
 

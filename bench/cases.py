@@ -21,8 +21,8 @@ class Case:
     tool_seconds: float = 0.0
     tool: Literal["python", "stdio", "http"] = "python"
     server: Literal["", "desk", "lean"] = ""
-    """desk: `examples/desk`, on the official SDK. lean: `bench/lean_server.py`, which costs next
-    to nothing, so that the client can be seen."""
+    """desk: `nexau world serve` of the retail world, on the official SDK. lean:
+    `bench/lean_server.py`, which costs next to nothing, so that the client can be seen."""
     delegates: bool = False
     """A parent asks two sub-agents, one after the other; each makes two calls."""
     depth: int = 0
@@ -71,7 +71,7 @@ def _cases() -> tuple[Case, ...]:
     return (
         Case("in-process", "instant model, async function as tool"),
         Case("in-process-20ms", "the same, the tool takes 20 ms", tool_seconds=late),
-        Case("stdio", "examples/desk, a shared session", tool="stdio", server="desk"),
+        Case("stdio", "a served world, a shared session", tool="stdio", server="desk"),
         Case("stdio-20ms", "the same, 20 ms", tool_seconds=late, tool="stdio", server="desk"),
         Case("stdio-lean", "a server that costs nothing", tool="stdio", server="lean"),
         Case(
@@ -81,7 +81,7 @@ def _cases() -> tuple[Case, ...]:
             tool="stdio",
             server="lean",
         ),
-        Case("http", "examples/desk, a shared session", tool="http", server="desk"),
+        Case("http", "a served world, a shared session", tool="http", server="desk"),
         Case("http-20ms", "the same, 20 ms", tool_seconds=late, tool="http", server="desk"),
         Case("http-lean", "a server that costs little", tool="http", server="lean"),
         Case("http-lean-20ms", "the same, 20 ms", tool_seconds=late, tool="http", server="lean"),

@@ -17,7 +17,7 @@ from bench.cases import Case
 from bench.work import script
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = {"desk": HERE.parent / "examples/desk/server.py", "lean": HERE / "lean_server.py"}
+WORLD = HERE.parent / "examples/worlds/retail-returns.yaml"
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -35,10 +35,13 @@ class Server:
 
 def command(case: Case, cores: str, *extra: str) -> list[str]:
     """Starts the server of a case, held to some cores."""
+    pinned = [sys.executable, str(HERE / "pinned.py"), cores, sys.executable]
+    if case.server == "desk":
+        serve = ["-m", "nexau.cli.main", "world", "serve", str(WORLD), "--delay"]
+        http = ["--http"] if case.tool == "http" else []
+        return [*pinned, *serve, str(case.tool_seconds * 1000), *http, *extra]
     latency = ["--latency", str(case.tool_seconds)] if case.tool_seconds else []
-    pinned = [sys.executable, str(HERE / "pinned.py"), cores]
-    script = str(SCRIPTS[case.server])
-    return [*pinned, sys.executable, script, f"--{case.tool}", *latency, *extra]
+    return [*pinned, str(HERE / "lean_server.py"), f"--{case.tool}", *latency, *extra]
 
 
 @contextmanager

@@ -2,12 +2,17 @@
 
 from typing import Any
 
-from rules import WINDOW
-
 Plan = dict[str, Any]
 Call = dict[str, Any]
 Line = dict[str, Any]
 """An item of an order, with what is needed to judge it."""
+
+WINDOW = {"standard": 30, "plus": 45, "vip": 60}
+"""Days after delivery in which goods can come back, by the customer's tier."""
+CEILING = 15_000
+"""A refund above this needs an approval."""
+MAX_REFUNDS = 3
+"""Refunds that one customer can have had when another is approved."""
 
 
 def call(label: str, name: str, plan: Plan | None = None, **arguments: Any) -> Call:

@@ -15,9 +15,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from nexau.synth.worlds import engine
+from nexau.synth.worlds.reader import load_world
+from nexau.synth.worlds.state import Template
 from plans import (
+    CEILING,
     CUSTOMER,
+    MAX_REFUNDS,
     TICKET,
+    WINDOW,
     Line,
     call,
     close,
@@ -32,22 +38,19 @@ from plans import (
     value,
     who,
 )
-from rules import CEILING, MAX_REFUNDS, WINDOW, Desk
-from store import TODAY, Template
 
+WORLD = Path(__file__).parents[1] / "worlds" / "retail-returns.yaml"
 _ORDERS = """
-SELECT orders.id, orders.customer_id, status, paid, email, tier,
-       items.id AS item, items.quantity, items.price, final_sale, name AS goods,
-       (SELECT count(*) FROM items AS other WHERE other.order_id = orders.id
-        AND other.id < items.id) AS place,
-       julianday(:today) - julianday(delivered_on) AS days,
-       (SELECT count(*) FROM returns WHERE item_id = items.id) AS returned,
-       (SELECT count(*) FROM refunds JOIN orders AS other ON other.id = refunds.order_id
-        WHERE other.customer_id = orders.customer_id) AS refunds
-FROM orders JOIN items ON items.order_id = orders.id
-JOIN (SELECT id AS customer_id, email, tier FROM customers) USING (customer_id)
-JOIN (SELECT sku, name, final_sale FROM products) USING (sku)
-ORDER BY items.id
+SELECT o.id, o.customer_id, o.status, o.paid, c.email, c.tier,
+       i.id AS item, i.quantity, i.price, p.final_sale, p.name AS goods,
+       (SELECT count(*) FROM item x WHERE x.order_id = o.id AND x.id < i.id) AS place,
+       julianday(?) - julianday(o.delivered_on) AS days,
+       (SELECT count(*) FROM "return" r WHERE r.item_id = i.id) AS returned,
+       (SELECT count(*) FROM refund f JOIN "order" other ON other.id = f.order_id
+        WHERE other.customer_id = o.customer_id) AS refunds
+FROM "order" o JOIN item i ON i.order_id = o.id
+JOIN customer c ON c.id = o.customer_id JOIN product p ON p.id = i.product_id
+ORDER BY i.id
 """
 
 
@@ -56,10 +59,11 @@ class Writer:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        with closing(Template()) as template:
-            self.desk = Desk(template.copy())
-        rows = self.desk.db.execute(_ORDERS, {"today": TODAY.isoformat()})
-        self.lines = [dict(row) for row in rows]
+        with closing(Template(load_world(WORLD))) as template:
+            self.state = template.state()
+        found = self.state.db.execute(_ORDERS, (self.state.world.today,))
+        names = [each[0] for each in found.description]
+        self.lines = [dict(zip(names, row, strict=True)) for row in found]
         self.kinds: tuple[Callable[[], dict[str, Any]], ...] = (
             self.small_refund,
             self.large_refund,
@@ -73,7 +77,7 @@ class Writer:
         )
 
     def close(self) -> None:
-        self.desk.db.close()
+        self.state.close()
 
     def tasks(self, count: int) -> Iterator[dict[str, Any]]:
         for number, kind in enumerate(
@@ -124,9 +128,10 @@ class Writer:
         line = self._line(returnable)
         other = self._line(lambda other: other["customer_id"] != line["customer_id"])["customer_id"]
         wrong = {**issue(line, "unwanted", amount=line["price"])["arguments"], "customer_id": other}
+        del wrong["return_id"]
         attempt = plan(
             [call("order", "get_order", order_id=line["id"])],
-            [call("refund", "issue_refund", **{**wrong, "return_id": None})],
+            [call("refund", "issue_refund", **wrong)],
             answer="That order belongs to somebody else.",
         )
         return {
@@ -209,7 +214,7 @@ class Writer:
     def order_summary(self) -> dict[str, Any]:
         """Several orders of one customer, looked up side by side."""
         line = self._line(lambda line: True)
-        orders = self.desk.list_orders(line["customer_id"], None, 4)["rows"]
+        orders = self._ask("list_orders", customer_id=line["customer_id"], limit=4)["rows"]
         paid = sum(order["paid"] for order in orders)
         lookups = plan(
             [call("list", "list_orders", customer_id=line["customer_id"], limit=4)],
@@ -232,7 +237,7 @@ class Writer:
         """Two sub-agents of the same kind at once."""
         line = self._line(lambda line: True)
         owner = line["customer_id"]
-        money = self.desk.spending(owner)
+        money = self._ask("spending", customer_id=owner)
         sums = plan(
             [
                 call("spent", "spending", customer_id=owner),
@@ -288,6 +293,12 @@ class Writer:
             ),
             "expect": {"refused": 0, "writes": True},
         }
+
+    def _ask(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """What a tool of the world answers."""
+        answer = engine.call(self.state, tool, arguments)
+        assert not answer.is_error, answer.body
+        return answer.body
 
     def _line(self, fits: Callable[[Line], bool]) -> Line:
         return self.rng.choice([line for line in self.lines if fits(line)])

@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from nexau import logs
 from nexau.actors._backend import run
 from nexau.cli.exits import stop
 from nexau.cli.options import Backend
+from nexau.synth.worlds.profile import delayed
 from nexau.synth.worlds.reader import WorldFileError, load_world
 from nexau.synth.worlds.serve import http_app, serve_http, serve_stdio
 from nexau.synth.worlds.state import Template
@@ -53,6 +55,10 @@ def serve(
         typer.Option(help="Over HTTP: a state for each session, or one for all."),
     ] = "own",
     latency: Annotated[bool, typer.Option(help="Play the world's latency and errors.")] = True,
+    delay: Annotated[
+        float | None,
+        typer.Option(min=0, max=600_000, help="Milliseconds of every call, instead of those."),
+    ] = None,
     expose_state: Annotated[
         bool,
         typer.Option(
@@ -65,7 +71,10 @@ def serve(
     """Serve a world over stdio, or over streamable HTTP."""
     logs.configure("warning")
     try:
-        template = Template(load_world(file), seed=seed, rows=rows)
+        world = load_world(file)
+        if delay is not None:
+            world = msgspec.structs.replace(world, profile=delayed(world.tools, delay))
+        template = Template(world, seed=seed, rows=rows)
     except (WorldFileError, OverflowError) as error:
         stop(str(error))
     tune_gc()

@@ -4,7 +4,7 @@ A distribution becomes its quantile function, as a recorded one is kept.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
@@ -57,6 +57,14 @@ def compile_profile(
             made.append(_tool(context, name, None, None, place))
     plain = form.latency is None and form.errors is None and not form.tools
     return None if plain or not made else Profile(f"{SCHEMA}.0", _TAKEN, tuple(made))
+
+
+def delayed(tools: Iterable[str], ms: float) -> Profile | None:
+    """Every call takes so long; None where that is no time."""
+    if not ms:
+        return None
+    level = Level(1, 0, 0.0, (ms, ms))
+    return Profile(f"{SCHEMA}.0", _TAKEN, tuple(ToolProfile(name, 0, (level,)) for name in tools))
 
 
 def _recorded(context: Context, form: ProfileForm, base: Path | None) -> Profile | None:

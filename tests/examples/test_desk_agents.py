@@ -59,7 +59,7 @@ async def test_every_rollout_sees_a_state_of_its_own(file: str, count: int) -> N
             kinds[trajectory.metadata["kind"]] += 1
     assert sum(kinds.values()) == 2 * count
     assert len(kinds) == 9
-    assert not [child for child in psutil.Process().children() if "server.py" in _line(child)]
+    assert not [child for child in psutil.Process().children() if "world serve" in _line(child)]
 
 
 def _line(process: psutil.Process) -> str:

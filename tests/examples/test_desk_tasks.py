@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from catalogue import TOOLS
-from rules import Desk, RefusedError
-from store import Template, digest
-from tasks import Writer
+from tasks import WORLD, Writer
+
+from nexau.synth.worlds.engine import call as call_tool
+from nexau.synth.worlds.reader import load_world
+from nexau.synth.worlds.state import State, Template
 
 DESK = Path(__file__).parents[2] / "examples" / "desk"
 Task = dict[str, Any]
@@ -28,15 +29,15 @@ def tasks() -> list[Task]:
 
 @pytest.fixture(scope="module")
 def template() -> Iterator[Template]:
-    with closing(Template()) as made:
+    with closing(Template(load_world(WORLD))) as made:
         yield made
 
 
 class Player:
-    """Plays a plan on a desk of its own, and counts."""
+    """Plays a plan on a state of its own, and counts."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, state: State) -> None:
+        self.state = state
         self.refusals: list[str] = []
         self.depth = 0
         self.calls = 0
@@ -58,11 +59,10 @@ class Player:
             assert set(arguments) == {"task"}
             return self.play(call["plan"], depth + 1)
         self.depth = max(self.depth, depth + 1)
-        try:
-            return TOOLS[call["name"]].call(self.desk, arguments)
-        except RefusedError as refusal:
-            self.refusals.append(refusal.code)
-            return {}
+        answer = call_tool(self.state, call["name"], arguments)
+        if answer.is_error:
+            self.refusals.append(answer.code)
+        return {} if answer.is_error else answer.body
 
 
 def _resolve(value: Any, results: dict[str, Any]) -> Any:
@@ -75,16 +75,17 @@ def _resolve(value: Any, results: dict[str, Any]) -> Any:
 
 
 def test_every_plan_does_what_it_says(tasks: list[Task], template: Template) -> None:
-    with closing(template.copy()) as fresh:
-        untouched = digest(fresh)
+    with closing(template.state()) as fresh:
+        untouched = fresh.digest()
     depths: Counter[str] = Counter()
     for task in tasks:
-        with closing(template.copy()) as db:
-            player = Player(Desk(db))
+        with closing(template.state()) as state:
+            player = Player(state)
             player.play(task["plan"])
             expected = task["metadata"]
             assert len(player.refusals) == expected["refused"], (task["id"], player.refusals)
-            assert (digest(db) != untouched) == expected["writes"], task["id"]
+            assert "invalid_arguments" not in player.refusals, task["id"]
+            assert (state.digest() != untouched) == expected["writes"], task["id"]
             depths[expected["kind"]] = max(depths[expected["kind"]], player.depth)
     assert depths["large_refund"] == 4, "desk -> refunds -> auditor -> tool"
     assert min(depths.values()) >= 3, "desk -> sub-agent -> tool"

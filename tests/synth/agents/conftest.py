@@ -74,7 +74,9 @@ def maker(catalog: Catalog) -> Maker:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalog file of the desk, listed from the server."""
     folder = tmp_path_factory.mktemp("desk")
-    server = StdioServer(command="{python}", args=("server.py", "--stdio"), reset="reset")
+    world = "../worlds/retail-returns.yaml"
+    serve = ("-m", "nexau.cli.main", "world", "serve", world, "--no-latency")
+    server = StdioServer(command="{python}", args=serve, reset="world_reset")
     source = Source("desk", server, ROOT / "examples" / "desk")
     listed = anyio.run(list_source, source, folder)
     path = folder / "desk.json"
