@@ -60,14 +60,15 @@ def _leaves(node: Node, level: int) -> Sequence[tuple[Node, int]]:
 
 def _expand(chance: random.Random, node: Node, agents: int, levels: int) -> int:
     """Makes a leaf the root of a topology that fits; returns how many agents that took."""
-    fitting = [
+    fitting: list[tuple[Topology, float]] = [
         (topology, weight)
         for topology, (least, weight, _) in TOPOLOGIES.items()
         if agents >= least and levels >= 1
     ]
     if not fitting:
         return 0
-    topology = chance.choices([each for each, _ in fitting], [weight for _, weight in fitting])[0]
+    (chosen,) = chance.choices(range(len(fitting)), [weight for _, weight in fitting])
+    topology = fitting[chosen][0]
     node.topology = topology
     if node.role == "solo":
         node.role = HEADS[topology]

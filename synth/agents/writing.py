@@ -88,6 +88,7 @@ def _name(context: Context, node: Node, parent: Node | None) -> None:
     chance = context.chance
     focus = _subjects(context, node.tools if node.tools and not node.children else node.scope)
     titles = phrases.TITLES[node.role]
+    name = ""
     for attempt in range(60):
         title = chance.choice(titles)
         words = focus[: 1 + (attempt > 8) + (attempt > 24)] if focus else []
@@ -291,7 +292,7 @@ def _below(context: Context, node: Node) -> str:
 
 def _rules(context: Context, node: Node) -> str:
     chance, graph = context.chance, context.graph
-    rules = chance.sample(phrases.MANNERS, chance.randint(1, 3))
+    rules: list[str] = list(chance.sample(phrases.MANNERS, chance.randint(1, 3)))
     writing = [tool for tool in node.tools if graph.facts[tool].does == "writes"]
     if writing:
         names = joined([f"`{literal(context.names[tool])}`" for tool in writing[:4]])
