@@ -27,7 +27,7 @@ log = get_logger("nexau.journal")
 
 MANY = 4096
 """Entries that may wait; from then on agents wait with their next turn."""
-LIMIT = 8 << 20
+LIMIT = 2 << 20
 """Bytes of trajectories that were sealed and not yet handed on; from then on slots wait."""
 HELD = 0.05
 """Seconds that a write may hold the event loop before a thread takes over..."""
