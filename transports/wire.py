@@ -73,17 +73,17 @@ def decode_lines(data: bytes) -> list[Message]:
 
 def within(value: Any, levels: int) -> bool:
     """Whether decoded JSON is nested in at most so many levels of objects and arrays."""
-    level = [value]
-    for _ in range(levels + 1):
+    level = [value] if type(value) in _NESTED else []
+    for _ in range(levels):
+        if not level:
+            return True
         level = [
             inner
             for each in level
-            if type(each) in _NESTED
             for inner in (each.values() if type(each) is dict else each)
+            if type(inner) in _NESTED
         ]
-        if not level:
-            return True
-    return False
+    return not level
 
 
 def decode_error(raw: Raw) -> ErrorObject:

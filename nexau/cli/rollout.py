@@ -42,6 +42,7 @@ from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
 from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sink
+from nexau.redaction import SECRETS
 from nexau.sinks import Outlet, Policy
 from nexau.tasks import TaskStream, read_tasks
 from nexau.transports.lines import LineWriter, open_lines
@@ -348,4 +349,4 @@ def _report(request: Request, outcome: Outcome) -> None:
     show_summary(outcome.summary)
     if request.summary is not None:
         encoded = msgspec.json.format(msgspec.json.encode(outcome.summary)) + b"\n"
-        request.summary.write_bytes(encoded)
+        request.summary.write_bytes(SECRETS.line(encoded))

@@ -35,6 +35,7 @@ from nexau.journal.segments import (
 )
 from nexau.prepare import Prepared
 from nexau.problems import display
+from nexau.redaction import SECRETS
 
 MANIFEST = "run.json"
 LOGS = "logs"
@@ -297,7 +298,7 @@ def _locked(files: Files, root: Path) -> int:
 
 
 def _write_manifest(files: Files, root: Path, manifest: Manifest) -> None:
-    encoded = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
+    encoded = SECRETS.line(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
     files.put(root / MANIFEST, encoded)
 
 

@@ -13,10 +13,10 @@ import json
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
-FAST, SLOW = 70_000, 15_000
+FAST, SLOW = 70_000, 10_000
 SLOW_READERS = frozenset(
     {"agent_files", "yaml", "prompts", "replays", "scripts", "profiles", "pins", "worlds"}
 )
@@ -70,7 +70,7 @@ def main() -> int:
         if with_atheris:
             jobs += [pool.submit(guided, name, GUIDED_SECONDS * options.share) for name in names]
         total = faults = 0
-        for job in jobs:
+        for job in as_completed(jobs):
             result = job.result()
             if result is None:
                 faults += 1

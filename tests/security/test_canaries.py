@@ -64,8 +64,8 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     yield Place(tmp_path)
-    for file in tmp_path.iterdir():
-        if file.name not in ("agent.yaml", "tasks.jsonl", "script.yaml"):
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.name not in ("agent.yaml", "tasks.jsonl", "script.yaml"):
             assert_silent(file.read_text())
 
 
@@ -80,8 +80,10 @@ def assert_silent(*texts: str) -> None:
 def test_rollouts(place: Place, emit: str) -> None:
     place.agent()
     options = ("--emit", emit, "--summary", "summary.json", "--log-level", "debug")
-    code, out, err = place.run("rollout", "agent.yaml", "tasks.jsonl", *options)
+    kept = ("--out", "run") if emit == "events" else ()
+    code, out, err = place.run("rollout", "agent.yaml", "tasks.jsonl", *options, *kept)
     assert code == 0, err
+    assert not kept or (place.path / "run").is_dir()
     lines = [json.loads(line) for line in out.splitlines()]
     assert_silent(out, err)
     assert out.count(REDACTED) >= 8
