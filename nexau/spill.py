@@ -19,6 +19,7 @@ import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
+from nexau.redaction import SECRETS
 from nexau.transports.protocol import (
     Audio,
     Content,
@@ -35,6 +36,8 @@ BYTES = 65_536
 PREVIEW = 200
 """Characters of a text that stay beside the reference."""
 
+_TEXTUAL = frozenset({"text", "resource_text", "structured"})
+"""What is cleaned of secrets, as every line is."""
 _SUFFIXES = {
     "application/json": ".json",
     "application/pdf": ".pdf",
@@ -112,6 +115,8 @@ class Spill:
     def _write(
         self, data: bytes, holds: Any, mime_type: str, uri: str | None = None, preview: str = ""
     ) -> File:
+        if holds in _TEXTUAL:
+            data = SECRETS.line(data)
         digest = hashlib.sha256(data).hexdigest()
         suffix = _SUFFIXES.get(mime_type.partition(";")[0].strip().lower(), ".bin")
         path = self.directory / digest[:2] / f"{digest}{suffix}"

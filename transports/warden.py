@@ -34,7 +34,11 @@ while read -r change what; do
   esac
 done
 for group in $live; do kill -9 "-$group" 2>/dev/null; done
-# Without a mark, when this was told nothing before the end, grep would find every process there is.
+# Without a whole mark, when this was told nothing before the end, grep would find every process.
+case $mark in
+  NEXAU_KEEPER=????????????????????????????????) ;;
+  *) mark= ;;
+esac
 for round in 1 2 3 4 5; do
   [ -n "$mark" ] || break
   found=

@@ -91,9 +91,9 @@ class Scope(Struct, frozen=True):
 
 
 def quoted(name: str) -> str:
-    """An identifier. The checker admits lower-case words only, so there is nothing to escape."""
-    assert name.replace("_", "a").isalnum(), name
-    return f'"{name}"'
+    """An identifier. The checker admits lower-case words only; others are compiled too, to find
+    what else is wrong."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 class Compiler:

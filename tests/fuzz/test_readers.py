@@ -15,6 +15,7 @@ ONCE_WRONG = {
     "journals": (b'["sum",\xff]\n',),
     "replays": (b'{"type":"trajectory","id":"\xc3"}\n', b'{"type":' + b"[" * 3000),
     "profiles": (b"[" * 3000,),
+    "worlds": (b"world: w\nentities:\n  me!!x mber:\n    fields: {id: {type: text}}\n",),
     "events": (b"retry: " + b"9" * 400 + b"\n\n",),
 }
 """Inputs that went wrong once, and are to stay right."""

@@ -2,13 +2,17 @@
 
 import base64
 import json
+from pathlib import Path
 from urllib.parse import quote
 
+import anyio
 import pytest
 from hypothesis import example, given, strategies as st
 
 from nexau.redaction import SHORTEST, Secrets
 from nexau.secretforms import FORMS, REDACTED
+from nexau.spill import Spill
+from nexau.transports.protocol import File, Result, Text
 
 KEYS = {
     "openai": "sk-proj-aB3dE6gH9jK2mN5pQ8sT1vW4yZ7",
@@ -132,6 +136,17 @@ def test_lines_stay_json(value: object) -> None:
 @given(st.text(alphabet=st.characters(categories=["Cs", "Ll"])))
 def test_half_a_surrogate_pair(text: str) -> None:
     assert "open sesame" not in Secrets(["open sesame"]).text(text + "open sesame")
+
+
+def test_spilled_results(tmp_path: Path) -> None:
+    text = f"{KEYS['aws']} " * 10
+    result = Result("c", (Text(text),), structured={"a": text})
+    relieved = anyio.run(Spill(tmp_path, over=50).relieve, result)
+    files = [file.read_text() for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 2
+    assert isinstance(relieved.content[0], File)
+    assert relieved.content[0].size == len(f"{REDACTED} " * 10)
+    assert all(REDACTED in each and KEYS["aws"] not in each for each in files)
 
 
 def test_after_a_backslash_that_is_none_of_json() -> None:
