@@ -49,12 +49,14 @@ test-slow: $(VENV)/dev
 simulate: $(VENV)/dev
 	@$(VENV)/bin/python -m nexau.actors.simulate --seeds $(SEEDS) --seconds $(SECONDS)
 
-# Each reader of bytes from outside, a million inputs in all; atheris besides, where it installs.
+# Each reader of bytes from outside, a million inputs in all; with GUIDED=1 atheris besides, where
+# it installs.
 fuzz: $(VENV)/dev
-	@$(PIP) install --require-hashes -r requirements/fuzz.lock >&2 2>/dev/null || \
+	@test -z "$(GUIDED)" || $(PIP) install --require-hashes -r requirements/fuzz.lock >&2 || \
 	    echo "no atheris here: plain mutations only" >&2
 	@mkdir -p .cache/fuzz && cd .cache/fuzz && PYTHONPATH=$(CURDIR) \
-	    $(CURDIR)/$(VENV)/bin/python -m tests.fuzz.run --guided --share $(SHARE) $(ARGS)
+	    $(CURDIR)/$(VENV)/bin/python -m tests.fuzz.run $(if $(GUIDED),--guided) \
+	    --share $(SHARE) $(ARGS)
 
 # Real processes, killed and fed garbage: SCHEDULES of faults, from SEED on; then the same in
 # virtual time.

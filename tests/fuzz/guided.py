@@ -4,7 +4,9 @@ Needs atheris (`requirements/fuzz.lock`), which watches what is imported after i
 """
 
 import sys
+import tempfile
 from importlib import import_module
+from pathlib import Path
 
 atheris = import_module("atheris")
 
@@ -14,8 +16,11 @@ with atheris.instrument_imports(include=["nexau"]):
 
 def main() -> None:
     reader = readers.BY_NAME[sys.argv[1]]
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], reader.read)
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory(prefix="nexau-seeds-") as corpus:
+        for index, seed in enumerate(reader.seeds):
+            (Path(corpus) / str(index)).write_bytes(seed[: readers.MAX])
+        atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], reader.read)
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def test_skeletons(one: str, other: str) -> None:
 class FakePool:
     def __init__(self, key: int, *names: str) -> None:
         self.key = key
+        self.served = ""
         self.tools = tuple(ToolSpec(name, "", {"type": "object"}) for name in names)
 
 
