@@ -251,9 +251,10 @@ class AgentActor(Actor):
         """All calls of a turn, their results in the order of calls."""
         calls = turn.calls
         self._messages.append(AssistantMessage(turn.content, calls, turn.reasoning))
-        if len(calls) > 1:
+        first, *more = calls
+        if more:
             return self._act_at_once(calls)
-        return self._observe(calls[0], self._number(calls[0]), self._messages.append)
+        return self._observe(first, self._number(first), self._messages.append)
 
     async def _act_at_once(self, calls: tuple[ToolCall, ...]) -> None:
         """At most `parallel_calls` at once."""

@@ -173,19 +173,21 @@ class Slot(Actor):
         seconds = time.perf_counter() - attempt.began
         if cancelled and isinstance(outcome, Diverged):
             outcome = None
+        ended: Finished | None = None
         if not isinstance(outcome, Diverged):
             ended = self._end(scope, outcome, cancelled=cancelled)
         judged = Judged(tuple(recorder.steps))
         if recorder.pending or scope.sessions or user is not None or host.grading is not UNGRADED:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
                 await scope.flush()
-                if host.grading is not UNGRADED and not isinstance(outcome, Diverged):
+                if host.grading is not UNGRADED and ended is not None:
                     judged = await self._judge(scope, ended)
                 await self._release(scope.sessions)
                 if user is not None:
                     await user.stop()
         if isinstance(outcome, Diverged):
             raise outcome
+        assert ended is not None
         # What is interrupted in a run that is kept can be gone on with.
         interrupted = ended.status == "cancelled" and host.journal is not None
         final = ended.status != "failed" or attempt.number >= host.retries or host.cancelled

@@ -339,4 +339,5 @@ class Session:
         finally:
             failed = result is not None and result.error_class in _OVERLOADED
             gate.leave(anyio.current_time(), failed=failed, counts=result is not None)
+        assert result is not None
         return replace(result, timing=Timing(queue=entered - began))

@@ -1,5 +1,6 @@
 """`nexau curate`: the few that are worth most."""
 
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -119,9 +120,11 @@ def _look(curator: "Curator", places: list[Path], *, shown: bool) -> None:
 
 
 def _write(
-    chosen: "list[Candidate]", places: list[Path], out: Path | None, read_again: object
+    chosen: "list[Candidate]",
+    places: list[Path],
+    out: Path | None,
+    read_again: "Callable[[list[Candidate], dict[str, Path]], Iterable[bytes]]",
 ) -> None:
-    assert callable(read_again)
     names = {display(place): place for place in places}
     with ExitStack() as stack:
         lines = stack.enter_context(output(out))
