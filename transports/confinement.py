@@ -49,6 +49,7 @@ class Confinement(Struct, frozen=True, forbid_unknown_fields=True):
     file_bytes: int | None = None
     """Of one file that it writes."""
     open_files: int | None = None
+    """Descriptors at once."""
     new_privileges: bool = True
     """Whether set-user-id programs (sudo) give it more rights. In a sandbox they never do."""
     directory: Literal["shared", "own"] = "shared"
@@ -144,7 +145,8 @@ def _bubblewrap(confinement: Confinement, cwd: str | None, own: str | None) -> l
     if cwd is not None and _within(cwd, "/tmp"):
         # Under the fresh /tmp it would be hidden.
         line += ["--ro-bind", cwd, cwd]
-    for path in confinement.read or ():
+    # So would this Python, where it lives there.
+    for path in (*(confinement.read or ()), *_interpreter()):
         if _within(path, "/tmp"):
             line += ["--ro-bind-try", os.path.realpath(path), path]
     for path in _writable(confinement, own):

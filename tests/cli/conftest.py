@@ -90,6 +90,7 @@ def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The test's process keeps its garbage collector and its logging."""
     monkeypatch.setattr(nexau.cli.program, "tune_gc", lambda: None)
     monkeypatch.setattr(nexau.cli.program.logs, "configure", lambda level: None)
+    structlog.reset_defaults()  # whatever tests of other modules left
     yield
     assert not structlog.is_configured()
     assert logging.getLogger().level == logging.WARNING

@@ -62,7 +62,7 @@ def test_help_loads_nothing_heavy() -> None:
     ("given", "said"),
     [
         ("rolout", "Did you mean 'rollout'?"),
-        ("runn", "Did you mean 'run'?"),
+        ("versoin", "Did you mean 'version'?"),
         ("xyzzy", "No such command 'xyzzy'"),
         ("--nope", "No such option: --nope"),
     ],

@@ -8,6 +8,7 @@ back can be written again, that a line stays a line.
 import asyncio
 import atexit
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -49,7 +50,15 @@ _MEMORY = "/dev/shm"
 _FOLDER = Path(
     tempfile.mkdtemp(prefix="nexau-fuzz-", dir=_MEMORY if Path(_MEMORY).is_dir() else None)
 )
-atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+
+
+def _remove(owner: int = os.getpid()) -> None:
+    """Not at the end of a forked child, which the tests of other modules make."""
+    if os.getpid() == owner:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+atexit.register(_remove)
 ROOT = Path(__file__).parents[2]
 MAX = 4096
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,11 @@ def killed_host(confine: dict[str, Any]) -> None:
         text=True,
     ) as host:
         assert host.stdout is not None
+        # A host whose child has failed would wait for ever.
+        impatient = threading.Timer(PATIENT, host.kill)
+        impatient.start()
         child, daemon = map(int, host.stdout.readline().split())
+        impatient.cancel()
         assert runs(child)
         if confine.get("sandbox") != "bubblewrap":  # there, numbers are the namespace's own
             assert runs(daemon)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 import nexau.cli.program
 from nexau.definition import StdioServer
@@ -80,7 +81,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Source("desk", server, ROOT / "examples" / "desk")
     listed = anyio.run(list_source, source, folder)
     path = folder / "desk.json"
-    write_catalog(path, catalog_of([listed], {}))
+    made = catalog_of([listed], {})
+    # Tests put it into folders of their own: no path of it may begin where it lies.
+    start = replace(made.servers["desk"].start, cwd=str(source.directory))
+    desk = replace(made.servers["desk"], start=start)
+    write_catalog(path, replace(made, servers={"desk": desk}))
     return path
 
 
