@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,19 @@ WORKER = "nexau.worker"
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """In the order in which they were started."""
-    below = psutil.Process(pid).children()
-    return [each for each in below if WORKER in each.cmdline()]
+    """Both, in the order in which they were started; waits until the second is there too."""
+    deadline = time.monotonic() + 60
+    while len(found := [each for each in psutil.Process(pid).children() if _is_worker(each)]) < 2:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return WORKER in process.cmdline()
+    except psutil.Error:  # ended, or not yet past its exec
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +87,7 @@ def test_both_work_and_ctrl_c_seals_what_they_run(process: Start, place: Path) -
     options = ["-c", "4", "--workers", "2", "--emit", "events", "--grace", "0.1"]
     running = process("rollout", "agent.yaml", "long.jsonl", *options)
     started(running, 4)
-    assert len(workers_of(running.pid)) == 2
+    workers_of(running.pid)
     running.send_signal(signal.SIGINT)
     statuses, said = finished(running)
     assert running.returncode == 130
@@ -124,7 +135,6 @@ def test_workers_of_a_parent_that_is_killed_leave(process: Start, place: Path) -
     running = process("rollout", "agent.yaml", "long.jsonl", "-w", "2", "--emit", "events")
     started(running, 4)
     left = workers_of(running.pid)
-    assert len(left) == 2
     running.kill()
     assert not psutil.wait_procs(left, timeout=20)[1]
 
