@@ -26,7 +26,7 @@ from nexau.synth.tasks.outside import alien, chat
 from nexau.synth.tasks.personas import persona
 from nexau.synth.tasks.requests import Said, joined, say
 from nexau.synth.tasks.source import WorldSource
-from nexau.synth.tasks.structs import Draft
+from nexau.synth.tasks.structs import Draft, Given
 from nexau.synth.tasks.taskchecks import check_of
 from nexau.synth.tasks.typetree import Drawn, TypeTree
 from nexau.synth.worlds.checks import compile_check
@@ -164,9 +164,8 @@ class Generator:
         used = frozenset(step.tool.name for step in draft.steps)
         if names_a_tool(text, self.source.tools, used) is not None:
             raise Unusable("the request names a tool")
-        for value in said.literals:
-            if shown(value) not in text and str(value) not in text:
-                raise Unusable("the request lacks a value that the plan takes from it")
+        if unsaid(draft, text):
+            raise Unusable("the request lacks a value that the plan takes from it")
         for goal in draft.goals:
             for fact in goal.facts:
                 if goal.kind not in ("chat", "change") and _stands_in(fact.value, text):
@@ -248,6 +247,23 @@ def sources(draft: Draft) -> int:
         for goal in draft.goals
     ]
     return max(found, default=0)
+
+
+def unsaid(draft: Draft, text: str) -> list[Any]:
+    """Values that the plan takes from the request and that do not stand in it."""
+    folded = text.casefold()
+    given = [
+        value
+        for step in draft.steps
+        for argument in step.arguments.values()
+        if isinstance(argument, Given)
+        for value in (argument.value if isinstance(argument.value, list) else [argument.value])
+    ]
+    return [
+        value
+        for value in given
+        if str(value).casefold() not in folded and shown(value).casefold() not in folded
+    ]
 
 
 def _expected(check: Mapping[str, Any]) -> tuple[str, ...]:

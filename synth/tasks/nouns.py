@@ -5,6 +5,7 @@ from typing import Any
 
 from nexau.synth.tasks.building import Unusable, leaf_at
 from nexau.synth.tasks.goals import rows_of, telling
+from nexau.synth.tasks.lookups import asks
 from nexau.synth.tasks.phrases import LABELS, MOMENTS, PARTICIPLES
 from nexau.synth.tasks.structs import Argument, Draft, Given, Leaf, Reply, Step
 
@@ -107,7 +108,7 @@ class Nouns:
                 if len(exact) != 1 or exact[0] is not row:
                     raise Unusable("a search finds several")
             self.literals.append(query)
-            return f" {shown(query)}"
+            return f" {shown(query)}{self._context(step)}"
         if len(rows) == 1:
             return self._context(step)
         mark = telling({k: v for k, v in row.items() if v is not leaf}, rows)
@@ -144,10 +145,16 @@ class Nouns:
                 parts.append(f" of {self.of(argument, param.ref)}")
             elif param.ref:
                 parts.append(f" {self.of(argument, param.ref)}")
-            elif isinstance(argument, Given) and _matters(step, name):
-                self.literals.append(argument.value)
-                parts.append(f" with {label(name)} {shown(argument.value)}")
+            elif not _searches(step, name):
+                parts.append(self._scalar(name, argument))
         return "".join(parts)
+
+    def _scalar(self, name: str, argument: Argument) -> str:
+        """A value that is no key, after its noun."""
+        if not isinstance(argument, Given):
+            return f" with the same {label(name)}"
+        self.literals.append(argument.value)
+        return f" {bounded(name, argument.value)}"
 
     def subject(self, step: Step) -> str:
         """What the plain fields of a call's result are fields of."""
@@ -163,7 +170,7 @@ class Nouns:
             return f"{text}{self._scalars(step)}"
         if queries is not None:
             self.literals.append(queries)
-            return f"the {noun} {shown(queries)}"
+            return f"the {noun} {shown(queries)}{self._context(step)}"
         if refs and rows_of(self._replies[step.id]).get("/rows"):
             return f"the {self.rows(step, '/rows')}"
         if refs:
@@ -178,11 +185,8 @@ class Nouns:
     def _scalars(self, step: Step) -> str:
         said = ""
         for name, argument in step.arguments.items():
-            param = step.tool.param(name)
-            if param.ref or not isinstance(argument, Given) or not _matters(step, name):
-                continue
-            self.literals.append(argument.value)
-            said += f" with {label(name)} {shown(argument.value)}"
+            if not step.tool.param(name).ref and not _searches(step, name):
+                said += self._scalar(name, argument)
         return said
 
     def rows(self, step: Step, at: str) -> str:
@@ -191,28 +195,42 @@ class Nouns:
         query = self._query(step)
         if query is not None:
             self.literals.append(query)
-            return f'{noun} that match "{query}"'
+            return f'{noun}{self._context(step)} that match "{query}"'
         return f"{noun}{self._context(step)}"
 
     def _query(self, step: Step) -> str | None:
         for name, argument in step.arguments.items():
-            param = step.tool.param(name)
-            free = step.tool.reads and param.required and not (param.ref or param.values)
-            if free and isinstance(argument, Given) and isinstance(argument.value, str):
-                return argument.value
+            if _searches(step, name) and isinstance(argument, Given):
+                return str(argument.value)
         return None
 
 
 def shown_key(value: Any) -> str:
     """A key exactly as it is."""
-    return str(value)
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _same(value: Any, query: str) -> bool:
     return isinstance(value, str) and value.casefold() == query.casefold()
 
 
-def _matters(step: Step, name: str) -> bool:
-    """Whether an argument says something that a person would say."""
+def _searches(step: Step, name: str) -> bool:
+    """Whether an argument is the words of a search, which name a row by themselves."""
     param = step.tool.param(name)
-    return name not in ("limit", "offset", "page") and (param.required or bool(param.values))
+    free = step.tool.reads and param.required and not (param.ref or param.values)
+    return free and param.kind == "string" and asks(name)
+
+
+def bounded(name: str, value: Any) -> str:
+    """A value that narrows a list: `since 2026-01-02`, `with at least 3 seats`."""
+    first, _, rest = name.partition("_")
+    said = shown(value)
+    if first in ("since", "until", "before", "after", "between"):
+        return f"{first} {said}"
+    if first in ("from", "to"):
+        return f"{first} {said}"
+    if name in ("least", "most", "at_least", "at_most"):
+        return f"with at {rest or first} {said}"
+    if first in ("min", "max") and rest:
+        return f"with at {'least' if first == 'min' else 'most'} {said} {label(rest)}"
+    return f"with {label(name)} {said}"

@@ -48,10 +48,7 @@ class State:
     def rows(self, entity: str) -> list[Row]:
         """By key, booleans as such."""
         made = self.world.entities[entity]
-        columns = ", ".join(map(quoted, made.columns))
-        text = f"SELECT {columns} FROM {quoted(entity)} ORDER BY {quoted(made.shape.key)}"
-        self.budget.renew()
-        return [_row(made, values) for values in self.db.execute(text)]
+        return [_row(made, values) for values in self.raw(entity)]
 
     def dump(self) -> Dump:
         return {name: self.rows(name) for name in self.world.entities}
@@ -73,10 +70,22 @@ class State:
         """Of the entities that differ."""
         made: dict[str, Changes] = {}
         for name, entity in self.world.entities.items():
-            changes = _compare(entity, before.rows(name), self.rows(name))
-            if changes:
-                made[name] = changes
+            old, new = before.raw(name), self.raw(name)
+            if old == new:
+                continue
+            old, new = _apart(old, new)
+            made[name] = _compare(
+                entity, [_row(entity, each) for each in old], [_row(entity, each) for each in new]
+            )
         return made
+
+    def raw(self, entity: str) -> list[tuple[Any, ...]]:
+        """Rows by key, as SQLite gives them: to be compared, which costs a tenth of `rows`."""
+        made = self.world.entities[entity]
+        columns = ", ".join(map(quoted, made.columns))
+        text = f"SELECT {columns} FROM {quoted(entity)} ORDER BY {quoted(made.shape.key)}"
+        self.budget.renew()
+        return self.db.execute(text).fetchall()
 
 
 def _row(entity: Entity, values: tuple[Any, ...]) -> Row:
@@ -90,6 +99,14 @@ def _row(entity: Entity, values: tuple[Any, ...]) -> Row:
 def plain(value: Any, kind: Kind) -> Any:
     """A value of SQLite as one of JSON."""
     return bool(value) if kind.name == "boolean" and value is not None else value
+
+
+def _apart(
+    old: list[tuple[Any, ...]], new: list[tuple[Any, ...]]
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of each that the other does not have, in their order."""
+    before, after = set(old), set(new)
+    return [row for row in old if row not in after], [row for row in new if row not in before]
 
 
 def _compare(entity: Entity, before: list[Row], after: list[Row]) -> Changes:
