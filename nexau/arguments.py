@@ -39,6 +39,13 @@ class ArgumentValidator:
         self._is_valid = compiled.is_valid
         self._iter_errors = compiled.iter_errors
 
+    def fits(self, arguments: Any) -> bool:
+        """Whether `validate` finds no fault, which it need not say."""
+        try:
+            return self._is_valid(arguments)
+        except ValueError:  # values that JSON does not have
+            return False
+
     def validate(self, arguments: Any) -> str | None:
         """None where `arguments` fit; otherwise what is wrong, a line a fault, for a model to
         mend. Values in the text are cut short.

@@ -17,12 +17,12 @@ def seed_of(seed: int, *names: Name) -> int:
     SHA-256 of each part with its type and length, so `("ab", "c")`, `("a", "bc")`, `("1",)` and
     `(1,)` all differ.
     """
-    digest = hashlib.sha256()
-    for part in (seed, *names):
-        text = f"{type(part).__name__[0]}{part}".encode("utf-8", "surrogatepass")
-        digest.update(len(text).to_bytes(8, "big"))
-        digest.update(text)
-    return int.from_bytes(digest.digest(), "big")
+    texts = [
+        f"{type(part).__name__[0]}{part}".encode("utf-8", "surrogatepass")
+        for part in (seed, *names)
+    ]
+    path = b"".join([len(text).to_bytes(8, "big") + text for text in texts])
+    return int.from_bytes(hashlib.sha256(path).digest(), "big")
 
 
 def stream(seed: int, *names: Name) -> random.Random:

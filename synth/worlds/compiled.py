@@ -149,6 +149,10 @@ class Entity(Struct, frozen=True):
     form: EntityForm
     columns: tuple[str, ...]
     """Fields in the order of the file."""
+    booleans: tuple[str, ...]
+    """Those among them that SQLite holds as 0 and 1."""
+    select: str
+    """All rows, by key."""
     ddl: str
     indexes: tuple[str, ...]
     prefix: str | None

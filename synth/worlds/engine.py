@@ -3,7 +3,7 @@ in what it gives back, never raised.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from nexau.nearest import hint
 from nexau.problems import clip
+from nexau.synth.worlds.bindings import bind, converted
 from nexau.synth.worlds.compiled import (
     Bindings,
     Body,
@@ -22,24 +23,15 @@ from nexau.synth.worlds.compiled import (
     Statement,
     Template,
 )
-from nexau.synth.worlds.kinds import Kind, is_date, is_datetime
-from nexau.synth.worlds.seeding import key_of
-from nexau.synth.worlds.sql import SEPARATOR, quoted
+from nexau.synth.worlds.refusals import Refusal, refusal_of
+from nexau.synth.worlds.seedrows import key_of
+from nexau.synth.worlds.sql import quoted
 from nexau.synth.worlds.state import State, plain
 
 MAX_RESULT = 2_000_000
 """Bytes of one result, as JSON."""
 MAX_EACH = 10_000
 """Rows that one effect inserts."""
-
-
-class Refusal(Exception):
-    """A call that fails: `code` is for programs, the text for people."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -54,12 +46,18 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 def call(
-    state: State, name: str, arguments: Any, *, then: Callable[[], None] | None = None
+    state: State,
+    name: str,
+    arguments: Any,
+    *,
+    then: Callable[[], None] | None = None,
+    known: Container[str] = (),
 ) -> Answer:
     """A tool's answer. A call that fails leaves the state as it was.
 
     With `then`, a write is tried only: `then` sees the state that it makes, and the write is
-    undone.
+    undone. Rules with a code in `known` refuse without their sentence, which may cost more than all
+    else.
     """
     tool = state.world.tools.get(name)
     if tool is None:
@@ -70,14 +68,14 @@ def call(
     if fault is not None:
         return _failed(Refusal("invalid_arguments", fault))
     try:
-        return Answer(run(state, tool.body, given, then))
+        return Answer(run(state, tool.body, given, then, known))
     except Refusal as refusal:
         return _failed(refusal)
 
 
 def read(state: State, resource: Resource, arguments: Mapping[str, str]) -> str:
     """A resource as text. Raises `Refusal`."""
-    bindings = _bind(resource.body, _converted(resource.body, arguments))
+    bindings = bind(resource.body, converted(resource.body, arguments))
     try:
         state.budget.renew()
         _check_references(state, resource.body, bindings)
@@ -86,7 +84,7 @@ def read(state: State, resource: Resource, arguments: Mapping[str, str]) -> str:
         body = output(state, resource.body.output, bindings)
         return msgspec.json.encode(body).decode()
     except sqlite3.Error as error:
-        raise _refusal(state, resource.body, error) from None
+        raise refusal_of(state.world, resource.body, error) from None
 
 
 def prompt(state: State, form: Prompt, arguments: Mapping[str, str]) -> str:
@@ -94,13 +92,13 @@ def prompt(state: State, form: Prompt, arguments: Mapping[str, str]) -> str:
     for name, each in form.body.parameters.items():
         if each.required and name not in arguments:
             raise Refusal("invalid_arguments", f"{name!r} is missing")
-    bindings = _bind(form.body, _converted(form.body, arguments))
+    bindings = bind(form.body, converted(form.body, arguments))
     try:
         state.budget.renew()
         _check_references(state, form.body, bindings)
         return render(state, form.text, bindings)
     except sqlite3.Error as error:
-        raise _refusal(state, form.body, error) from None
+        raise refusal_of(state.world, form.body, error) from None
 
 
 def run(
@@ -108,17 +106,18 @@ def run(
     body: Body,
     arguments: Mapping[str, Any],
     then: Callable[[], None] | None = None,
+    known: Container[str] = (),
 ) -> dict[str, Any]:
     """The body on arguments that its schema admits, as `call`. Raises `Refusal`."""
-    bindings = _bind(body, arguments)
+    bindings = bind(body, arguments)
     state.budget.renew()
     try:
+        # Nobody else is on this connection, so what is found holds when the transaction begins.
+        _prepare(state, body, bindings, known)
         if not body.effects:
-            _prepare(state, body, bindings)
             return _sized(output(state, body.output, bindings))
         state.db.execute("BEGIN")
         try:
-            _prepare(state, body, bindings)
             for step in body.effects:
                 _apply(state, step, bindings)
             made = _sized(output(state, body.output, bindings))
@@ -131,74 +130,11 @@ def run(
         state.db.execute("COMMIT" if then is None else "ROLLBACK")
         return made
     except sqlite3.Error as error:
-        raise _refusal(state, body, error) from None
+        raise refusal_of(state.world, body, error) from None
 
 
 def _failed(refusal: Refusal) -> Answer:
     return Answer({"code": refusal.code, "message": refusal.message}, is_error=True)
-
-
-def _bind(body: Body, arguments: Mapping[str, Any]) -> Bindings:
-    bindings: Bindings = {}
-    for name, parameter in body.parameters.items():
-        value = arguments.get(name, parameter.default)
-        kind = parameter.kind
-        if kind.name in {"date", "datetime"} and value is not None:
-            good = is_date if kind.name == "date" else is_datetime
-            for each in value if kind.many else (value,):
-                if not good(each):
-                    raise Refusal("invalid_arguments", f"{name}: {each!r} is not a {kind.name}")
-        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise Refusal("invalid_arguments", f"{name}: the number does not fit into 64 bits")
-        elif isinstance(value, str) and "\0" in value:
-            raise Refusal("invalid_arguments", f"{name}: a text cannot hold a null character")
-        if kind.many and value is not None:
-            value = _joined(name, value, kind)
-        bindings[f"p_{name}"] = value
-    return bindings
-
-
-def _joined(name: str, items: list[Any], kind: Kind) -> str:
-    """A list as one text, as `in` looks through it."""
-    texts = [str(float(item) if kind.name == "number" else item) for item in items]
-    if any(SEPARATOR in text or "\0" in text for text in texts):
-        raise Refusal("invalid_arguments", f"{name}: a text cannot hold control characters")
-    return f"{SEPARATOR}{SEPARATOR.join(texts)}{SEPARATOR}"
-
-
-def _converted(body: Body, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments that come as texts, as those of URIs and prompts do."""
-    made: dict[str, Any] = {}
-    for name, text in arguments.items():
-        parameter = body.parameters.get(name)
-        if parameter is None:
-            mend = hint(name, body.parameters, "there are")
-            raise Refusal("invalid_arguments", f"unknown argument {clip(name)}{mend}")
-        try:
-            made[name] = _from_text(text, parameter.kind.name)
-        except ValueError:
-            message = f"{name}: expected {parameter.kind.name}, got {clip(text)}"
-            raise Refusal("invalid_arguments", message) from None
-        values = parameter.kind.values
-        if values and text not in values:
-            message = f"{name}: expected one of {', '.join(values)}, got {clip(text)}"
-            raise Refusal("invalid_arguments", message)
-    return made
-
-
-def _from_text(text: str, kind: str) -> Any:
-    if kind == "integer":
-        return int(text)
-    if kind == "number":
-        return float(text)
-    if kind == "boolean":
-        return {"true": True, "false": False}[text.lower()] if text.lower() in {
-            "true", "false"} else _wrong()  # fmt: skip
-    return text
-
-
-def _wrong() -> bool:
-    raise ValueError
 
 
 def _execute(state: State, statement: Statement, bindings: Bindings) -> sqlite3.Cursor:
@@ -206,7 +142,7 @@ def _execute(state: State, statement: Statement, bindings: Bindings) -> sqlite3.
     return state.db.execute(statement.sql, {**bindings, **own} if own else bindings)
 
 
-def _prepare(state: State, body: Body, bindings: Bindings) -> None:
+def _prepare(state: State, body: Body, bindings: Bindings, known: Container[str]) -> None:
     """References, `let`s and rules."""
     _check_references(state, body, bindings)
     for name, statement in body.lets:
@@ -215,7 +151,8 @@ def _prepare(state: State, body: Body, bindings: Bindings) -> None:
         held = _execute(state, body.rules, bindings).fetchone()
         for step, holds in zip(body.rule_steps, held, strict=True):
             if not holds:
-                raise Refusal(step.error, render(state, step.message, bindings))
+                told = "" if step.error in known else render(state, step.message, bindings)
+                raise Refusal(step.error, told)
 
 
 def _check_references(state: State, body: Body, bindings: Bindings) -> None:
@@ -305,12 +242,11 @@ def _found(state: State, select: Select, bindings: Bindings) -> dict[str, Any]:
     limit = bindings["p_limit"] if select.page else select.limit
     offset = bindings["p_offset"] if select.page else 0
     rows = _rows(state, select, {**bindings, "limit": limit, "offset": offset})
-    if not select.page and len(rows) < limit:
-        return {"rows": rows, "count": len(rows), "total": len(rows)}
-    (total,) = _execute(state, select.total, bindings).fetchone()
+    end = offset + len(rows)
+    whole = len(rows) < limit and (rows or not offset)
+    (total,) = (end,) if whole else _execute(state, select.total, bindings).fetchone()
     made = {"rows": rows, "count": len(rows), "total": total}
     if select.page:
-        end = offset + len(rows)
         made["next_offset"] = end if end < total else None
     return made
 
@@ -332,29 +268,3 @@ def _sized(body: dict[str, Any]) -> dict[str, Any]:
     if len(msgspec.json.encode(body)) > MAX_RESULT:
         raise Refusal("too_large", f"the result has more than {MAX_RESULT:,} bytes")
     return body
-
-
-def _refusal(state: State, body: Body, error: sqlite3.Error) -> Refusal:
-    """SQLite's words for a constraint, a bound or arithmetic, as a code and a sentence."""
-    said = str(error)
-    kind, _, where = said.partition(" constraint failed")
-    where = where.removeprefix(": ")
-    if kind == "CHECK":
-        for step in body.effects:
-            message = state.world.entities[step.entity].errors.get(where)
-            if message:
-                return Refusal(where, message)
-        return Refusal(where, f"{where.removeprefix('invalid_')}: the value is not allowed")
-    if kind == "UNIQUE":
-        entity = where.partition(".")[0]
-        fields = " and ".join(each.rpartition(".")[2] for each in where.split(", "))
-        return Refusal("duplicate", f"there is already a {entity} with this {fields}")
-    if kind == "NOT NULL":
-        return Refusal("missing_value", f"{where} cannot be empty")
-    if kind == "FOREIGN KEY":
-        return Refusal("in_use", "other rows refer to it, or it refers to a row that is not there")
-    if said == "interrupted":
-        return Refusal("too_slow", "the call takes too long; narrow it down")
-    if "too big" in said:
-        return Refusal("too_large", "a value is too long")
-    return Refusal("cannot_compute", f"the values cannot be computed: {said}")

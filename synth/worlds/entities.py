@@ -139,6 +139,9 @@ def compile_entity(context: Context, form: EntityForm, shape: Shape) -> Entity:
         shape,
         form,
         tuple(shape.fields),
+        tuple(name for name, kind in shape.fields.items() if kind.name == "boolean"),
+        f"SELECT {', '.join(map(quoted, shape.fields))} FROM {quoted(shape.name)} "
+        f"ORDER BY {quoted(shape.key)}",
         f"{ddl}{',' * bool(rowid)}{rowid}",
         indexes,
         prefix,

@@ -5,6 +5,7 @@ Total and bounded: no loops, no definitions, no recursion; an expression has at 
 """
 
 import re
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from msgspec import Struct
@@ -21,13 +22,20 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_BRACES = re.compile(r"\{\{|\}\}|[{}]")
+_INSIDE = re.compile(r"""((?:[^"'}]|"[^"]*"|'[^']*')*)\}""")
+"""An expression up to its brace; braces inside its texts do not count."""
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t"}
 KEYWORDS = frozenset(
     {"and", "or", "not", "in", "is", "null", "true", "false", "where", "for", "as"}
 )
 AGGREGATES = ("count", "exists", "sum", "min", "max", "avg")
-_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_RELATIONS = _COMPARISONS | {"is", "in", "not"}
+_SUMS = frozenset({"+", "-"})
+_PRODUCTS = frozenset({"*", "/", "//", "%"})
+_CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
 class ExpressionError(ValueError):
@@ -98,14 +106,11 @@ class Aggregate(Expr, frozen=True, gc=False):
     where: Expr | None
 
 
-class Token(Struct, frozen=True, gc=False):
-    kind: str
-    text: str
-    at: int
-
-
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Expr:
-    """Raises `ExpressionError`."""
+    """Raises `ExpressionError`. Trees are immutable, and the last ones are kept: what a world says
+    is read when it is compiled, and again for its fingerprint.
+    """
     return _Parser(text).whole()
 
 
@@ -115,56 +120,56 @@ def split_template(text: str) -> list[str | tuple[str, int]]:
     Raises `ExpressionError`.
     """
     parts: list[str | tuple[str, int]] = []
-    plain: list[str] = []
+    plain = ""
     at = 0
-    while at < len(text):
-        char = text[at]
-        if text[at : at + 2] in {"{{", "}}"}:
-            plain.append(char)
-            at += 2
-        elif char == "{":
-            end = _closing(text, at + 1)
-            if plain:
-                parts.append("".join(plain))
-                plain = []
-            parts.append((text[at + 1 : end], at + 1))
-            at = end + 1
-        elif char == "}":
-            raise ExpressionError("`}` without `{`; write `}}` for a literal one", at)
-        else:
-            plain.append(char)
-            at += 1
-    return [*parts, "".join(plain)] if plain else parts
+    while (found := _BRACES.search(text, at)) is not None:
+        plain += text[at : found.start()]
+        at = found.end()
+        if found[0] in {"{{", "}}"}:
+            plain += found[0][0]
+            continue
+        if found[0] == "}":
+            raise ExpressionError("`}` without `{`; write `}}` for a literal one", found.start())
+        inside = _INSIDE.match(text, at)
+        if inside is None:
+            raise ExpressionError("`{` without `}`; write `{{` for a literal one", found.start())
+        parts += [plain] * bool(plain)
+        parts.append((inside[1], at))
+        plain, at = "", inside.end()
+    plain += text[at:]
+    return parts + [plain] * bool(plain)
 
 
-def _closing(text: str, at: int) -> int:
-    """Where the expression that begins at `at` ends; braces inside its texts do not count."""
-    quote = ""
-    for place in range(at, len(text)):
-        char = text[place]
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char == "}":
-            return place
-    raise ExpressionError("`{` without `}`; write `{{` for a literal one", at - 1)
+class _Tokens:
+    """Of one text: what each is (`number`, `text`, `name`, `sign`, `end`), its text and its place.
 
+    The text alone tells a sign or a word from all others: literal texts keep their quotes, and the
+    end is no word.
+    """
 
-def _tokens(text: str) -> list[Token]:
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"longer than {MAX_LENGTH:,} characters", 0)
-    tokens: list[Token] = []
-    at, end = 0, len(text.rstrip())
-    while at < end:
-        match = _TOKEN.match(text, at)
-        if match is None:
+    __slots__ = ("kinds", "places", "texts")
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_LENGTH:
+            raise ExpressionError(f"longer than {MAX_LENGTH:,} characters", 0)
+        self.kinds: list[str] = []
+        self.texts: list[str] = []
+        self.places: list[int] = []
+        at, end = 0, len(text.rstrip())
+        for match in _TOKEN.finditer(text):
+            if match.start() != at:
+                break
+            kind = match.lastgroup or ""
+            self.kinds.append(kind)
+            self.texts.append(match[kind])
+            self.places.append(match.start(kind))
+            at = match.end()
+        if at < end:
             place = at + len(text[at:]) - len(text[at:].lstrip())
             raise ExpressionError(_odd(text[place:]), place)
-        kind = match.lastgroup or ""
-        tokens.append(Token(kind, match[kind], match.start(kind)))
-        at = match.end()
-    return [*tokens, Token("end", "the end", end)]
+        self.kinds.append("end")
+        self.texts.append("the end")
+        self.places.append(end)
 
 
 def _odd(rest: str) -> str:
@@ -175,92 +180,97 @@ def _odd(rest: str) -> str:
 
 
 class _Parser:
-    """Recursive descent, one method for each level of precedence."""
+    """Recursive descent by precedence."""
+
+    __slots__ = ("_depth", "_index", "_kinds", "_places", "_texts")
 
     def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
+        tokens = _Tokens(text)
+        self._kinds, self._texts, self._places = tokens.kinds, tokens.texts, tokens.places
         self._index = 0
         self._depth = 0
 
     def whole(self) -> Expr:
-        if self._token.kind == "end":
+        if self._kinds[0] == "end":
             raise ExpressionError("an expression is expected", 0)
         expr = self._or()
-        if self._token.kind != "end":
+        if self._kinds[self._index] != "end":
             self._fail("an operator or the end")
         return expr
 
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._index]
+    def _at(self) -> int:
+        return self._places[self._index]
 
-    def _next(self) -> Token:
-        token = self._tokens[self._index]
+    def _take(self, text: str) -> bool:
+        if self._texts[self._index] != text:
+            return False
         self._index += 1
-        return token
+        return True
 
-    def _take(self, *texts: str) -> Token | None:
-        token = self._token
-        if token.kind in {"sign", "name"} and token.text in texts:
-            return self._next()
-        return None
-
-    def _need(self, text: str) -> Token:
-        return self._take(text) or self._fail(f"`{text}`")
+    def _need(self, text: str) -> None:
+        if not self._take(text):
+            self._fail(f"`{text}`")
 
     def _fail(self, wanted: str) -> NoReturn:
-        token = self._token
-        found = token.text if token.kind == "end" else f"`{token.text}`"
-        raise ExpressionError(f"expected {wanted}, got {found}", token.at)
+        text = self._texts[self._index]
+        found = text if self._kinds[self._index] == "end" else f"`{text}`"
+        raise ExpressionError(f"expected {wanted}, got {found}", self._at())
 
     def _or(self) -> Expr:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels", self._token.at)
+            raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels", self._at())
         expr = self._and()
-        while token := self._take("or"):
-            expr = Binary(token.at, "or", expr, self._and())
+        while self._texts[self._index] == "or":
+            at = self._at()
+            self._index += 1
+            expr = Binary(at, "or", expr, self._and())
         self._depth -= 1
         return expr
 
     def _and(self) -> Expr:
         expr = self._not()
-        while token := self._take("and"):
-            expr = Binary(token.at, "and", expr, self._not())
+        while self._texts[self._index] == "and":
+            at = self._at()
+            self._index += 1
+            expr = Binary(at, "and", expr, self._not())
         return expr
 
     def _not(self) -> Expr:
-        signs: list[Token] = []
-        while token := self._take("not"):
-            signs.append(token)
+        """An even number of `not` is none, an odd one is the last of them."""
+        first = self._index
+        while self._texts[self._index] == "not":
+            self._index += 1
+        count, at = self._index - first, self._places[self._index - 1]
         expr = self._comparison()
-        for token in reversed(signs[-(len(signs) % 2) :] if len(signs) % 2 else []):
-            expr = Unary(token.at, "not", expr)
-        return expr
+        return Unary(at, "not", expr) if count % 2 else expr
 
     def _comparison(self) -> Expr:
         left = self._sum()
-        token = self._token
-        if self._take(*_COMPARISONS):
-            expr: Expr = Binary(token.at, token.text, left, self._sum())
+        at, text = self._at(), self._texts[self._index]
+        if text not in _RELATIONS:
+            return left
+        if text in _COMPARISONS:
+            self._index += 1
+            expr: Expr = Binary(at, text, left, self._sum())
         elif self._take("is"):
-            negated = self._take("not") is not None
+            negated = self._take("not")
             self._need("null")
-            expr = IsNull(token.at, left, negated)
+            expr = IsNull(at, left, negated)
         elif self._take("in"):
-            expr = In(token.at, left, self._items(), negated=False)
-        elif token.text == "not" and self._tokens[self._index + 1].text == "in":
+            expr = In(at, left, self._items(), negated=False)
+        elif self._texts[self._index + 1] == "in":
             self._index += 2
-            expr = In(token.at, left, self._items(), negated=True)
+            expr = In(at, left, self._items(), negated=True)
         else:
             return left
-        if self._token.text in _COMPARISONS:
-            raise ExpressionError("comparisons do not chain; join them with `and`", self._token.at)
+        if self._texts[self._index] in _COMPARISONS:
+            raise ExpressionError("comparisons do not chain; join them with `and`", self._at())
         return expr
 
     def _items(self) -> tuple[Expr, ...] | Expr:
         if not self._take("["):
-            return self._postfix()
+            return self._path()
         items = [self._or()]
         while self._take(","):
             items.append(self._or())
@@ -269,58 +279,60 @@ class _Parser:
 
     def _sum(self) -> Expr:
         expr = self._product()
-        while token := self._take("+", "-"):
-            expr = Binary(token.at, token.text, expr, self._product())
+        while (sign := self._texts[self._index]) in _SUMS:
+            at = self._at()
+            self._index += 1
+            expr = Binary(at, sign, expr, self._product())
         return expr
 
     def _product(self) -> Expr:
         expr = self._signed()
-        while token := self._take("*", "/", "//", "%"):
-            expr = Binary(token.at, token.text, expr, self._signed())
+        while (sign := self._texts[self._index]) in _PRODUCTS:
+            at = self._at()
+            self._index += 1
+            expr = Binary(at, sign, expr, self._signed())
         return expr
 
     def _signed(self) -> Expr:
-        if token := self._take("-"):
-            return Unary(token.at, "-", self._postfix())
-        return self._postfix()
+        at = self._at()
+        if self._take("-"):
+            return Unary(at, "-", self._path())
+        return self._path()
 
-    def _postfix(self) -> Expr:
-        expr = self._primary()
-        while self._take("."):
-            token = self._token
-            if token.kind != "name":
+    def _path(self) -> Expr:
+        """A value, and the fields that follow it."""
+        expr = self._value()
+        while self._texts[self._index] == ".":
+            self._index += 1
+            if self._kinds[self._index] != "name":
                 self._fail("the name of a field")
-            self._next()
-            expr = Field(token.at, expr, token.text)
+            expr = Field(self._at(), expr, self._texts[self._index])
+            self._index += 1
         return expr
 
-    def _primary(self) -> Expr:
-        token = self._token
-        if token.kind == "number":
-            self._next()
-            return Literal(token.at, _number(token))
-        if token.kind == "text":
-            self._next()
-            plain = _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1])
-            if "\0" in plain:
-                raise ExpressionError("a text cannot hold a null character", token.at)
-            return Literal(token.at, plain)
+    def _value(self) -> Expr:
+        kind, text, at = self._kinds[self._index], self._texts[self._index], self._at()
+        if kind == "name" and text not in KEYWORDS:
+            self._index += 1
+            if not self._take("("):
+                return Name(at, text)
+            return self._aggregate(at, text) if text in AGGREGATES else self._call(at, text, [])
         if self._take("("):
             expr = self._or()
             self._need(")")
             return expr
-        constants: dict[str, Any] = {"true": True, "false": False, "null": None}
-        if token.kind == "name" and token.text in constants:
-            self._next()
-            return Literal(token.at, constants[token.text])
-        if token.kind != "name" or token.text in KEYWORDS:
+        if kind == "number":
+            value: Any = _number(text, at)
+        elif kind == "text":
+            value = _text(text, at)
+        elif kind == "name" and text in _CONSTANTS:
+            value = _CONSTANTS[text]
+        else:
             self._fail("a value")
-        self._next()
-        if not self._take("("):
-            return Name(token.at, token.text)
-        return self._aggregate(token) if token.text in AGGREGATES else self._call(token, [])
+        self._index += 1
+        return Literal(at, value)
 
-    def _call(self, name: Token, arguments: list[Expr]) -> Expr:
+    def _call(self, at: int, name: str, arguments: list[Expr]) -> Expr:
         """From behind the opening parenthesis, or behind its first argument."""
         if not arguments and not self._take(")"):
             arguments.append(self._or())
@@ -328,40 +340,49 @@ class _Parser:
             while self._take(","):
                 arguments.append(self._or())
             self._need(")")
-        return Call(name.at, name.text, tuple(arguments))
+        return Call(at, name, tuple(arguments))
 
-    def _aggregate(self, name: Token) -> Expr:
-        if name.text in {"count", "exists"}:
+    def _aggregate(self, at: int, name: str) -> Expr:
+        if name in {"count", "exists"}:
             if self._take(")"):
-                return Aggregate(name.at, name.text, None, None, "", None)
-            return self._over(name, None)
+                return Aggregate(at, name, None, None, "", None)
+            return self._over(at, name, None)
         value = self._or()
         if self._take("for"):
-            return self._over(name, value)
-        if self._token.text == ")" and name.text != "exists":
-            self._next()
-            return Aggregate(name.at, name.text, value, None, "", None)
-        if name.text in {"min", "max"}:
-            return self._call(name, [value])
+            return self._over(at, name, value)
+        if self._take(")"):
+            return Aggregate(at, name, value, None, "", None)
+        if name in {"min", "max"}:
+            return self._call(at, name, [value])
         return self._fail("`for` and an entity, or `)`")
 
-    def _over(self, name: Token, value: Expr | None) -> Expr:
+    def _over(self, at: int, name: str, value: Expr | None) -> Expr:
         entity = self._row_name("the name of an entity")
         row = self._row_name("a name for its rows") if self._take("as") else entity
         where = self._or() if self._take("where") else None
         self._need(")")
-        return Aggregate(name.at, name.text, value, entity, row, where)
+        return Aggregate(at, name, value, entity, row, where)
 
     def _row_name(self, what: str) -> str:
-        token = self._token
-        if token.kind != "name" or token.text in KEYWORDS:
+        text = self._texts[self._index]
+        if self._kinds[self._index] != "name" or text in KEYWORDS:
             self._fail(what)
-        return self._next().text
+        self._index += 1
+        return text
 
 
-def _number(token: Token) -> int | float:
-    if "." in token.text:
-        return float(token.text)
-    if len(token.text) > 18:
-        raise ExpressionError("the number does not fit into 64 bits", token.at)
-    return int(token.text)
+def _number(text: str, at: int) -> int | float:
+    if "." in text:
+        return float(text)
+    if len(text) > 18:
+        raise ExpressionError("the number does not fit into 64 bits", at)
+    return int(text)
+
+
+def _text(quoted: str, at: int) -> str:
+    plain = quoted[1:-1]
+    if "\\" in plain:
+        plain = _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), plain)
+    if "\0" in plain:
+        raise ExpressionError("a text cannot hold a null character", at)
+    return plain

@@ -7,6 +7,7 @@ hashes; that no two others have is not proven, only likely, so a few may be take
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 from nexau.synth.worlds.compiled import Tool, World
@@ -95,8 +96,11 @@ def _kind(kind: Kind, colours: dict[str, str]) -> tuple[str, bool, int, str]:
 
 def _shape(text: Any) -> str:
     """An expression without its names and values."""
-    if not isinstance(text, str):
-        return type(text).__name__
+    return _expression(text) if isinstance(text, str) else type(text).__name__
+
+
+@lru_cache(maxsize=4096)
+def _expression(text: str) -> str:
     return _tree(parse(text))
 
 

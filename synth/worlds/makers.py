@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -16,16 +17,21 @@ Maker = Callable[[int, Row], Any]
 """The number of the row, from 0, and the fields made before."""
 
 
-class Surroundings(Struct, frozen=True):
+class Surroundings(Struct, frozen=True, dict=True):
     """What a maker may look at."""
 
-    rng: random.Random
+    stream: Callable[[], random.Random]
     today: date
     keys: Sequence[Any]
     """Of the entity that a reference names."""
     to_itself: bool
     first: int
     """The first number of the entity's sequence."""
+
+    @cached_property
+    def rng(self) -> random.Random:
+        """The field's stream, begun when something is drawn from it: many fields draw nothing."""
+        return self.stream()
 
 
 GENERATORS = ("words", "sequence", "choice", "between", "normal", "lognormal", "exponential",
@@ -119,13 +125,13 @@ def maker(make: Make, kind: Kind, around: Surroundings) -> Maker:
     plain = _plain(make, kind, around)
     if not make.missing and not make.when:
         return plain
-    share, rng = make.missing, around.rng
+    share, rng = make.missing, around.rng if make.missing else None
     wanted = {field: value if isinstance(value, list) else [value]
               for field, value in make.when.items()}  # fmt: skip
 
     def conditional(number: int, row: Row) -> Any:
         value = plain(number, row)
-        if share and rng.random() < share:
+        if rng is not None and rng.random() < share:
             return None
         return value if all(row.get(f) in values for f, values in wanted.items()) else None
 
@@ -134,11 +140,15 @@ def maker(make: Make, kind: Kind, around: Surroundings) -> Maker:
 
 def _plain(make: Make, kind: Kind, around: Surroundings) -> Maker:
     name = generator_of(make)
+    if name == "sequence":
+        return _sequence(make, around)
+    if name == "pick":
+        return _pick(make, around)
+    if name == "compute":
+        return lambda _, __: None
     rng = around.rng
     if name == "words":
         return _words(make.words or "", rng)
-    if name == "sequence":
-        return _sequence(make, around)
     if name == "choice":
         return _choice(make, rng)
     if name == "chance":
@@ -146,12 +156,8 @@ def _plain(make: Make, kind: Kind, around: Surroundings) -> Maker:
         return lambda _, __: rng.random() < chance
     if name == "days":
         return _days(make, kind, around)
-    if name == "pick":
-        return _pick(make, around)
     if name == "template":
         return _template(make.template or "", rng)
-    if name == "compute":
-        return lambda _, __: None
     return _number(make, kind, rng)
 
 
@@ -238,14 +244,15 @@ def _days(make: Make, kind: Kind, around: Surroundings) -> Maker:
 
 
 def _pick(make: Make, around: Surroundings) -> Maker:
-    rng, keys = around.rng, around.keys
+    keys = around.keys
+    if make.pick == "each" and keys and not around.to_itself:
+        return lambda number, _: keys[number % len(keys)]
+    rng = around.rng
     if around.to_itself:
         # Only rows before it, so that nothing goes round in a circle.
         return lambda number, _: keys[rng.randrange(number)] if number else None
     if not keys:
         return lambda _, __: None
-    if make.pick == "each":
-        return lambda number, _: keys[number % len(keys)]
     if make.pick == "skewed":
         return lambda _, __: keys[int((len(keys) + 1) ** rng.random()) - 1]
     return lambda _, __: keys[rng.randrange(len(keys))]

@@ -23,16 +23,18 @@ _LIMITS: Final = (
     (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0),
     (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
 )
-_ACTIONS: Final = frozenset(
+_OF_TABLES: Final = frozenset(
     {
-        sqlite3.SQLITE_SELECT,
         sqlite3.SQLITE_READ,
         sqlite3.SQLITE_INSERT,
         sqlite3.SQLITE_UPDATE,
         sqlite3.SQLITE_DELETE,
-        sqlite3.SQLITE_TRANSACTION,
     }
 )
+_PLAIN: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_TRANSACTION})
+_FUNCTION: Final = sqlite3.SQLITE_FUNCTION
+_ADMITTED: Final = sqlite3.SQLITE_OK
+_DENIED: Final = sqlite3.SQLITE_DENY
 _FUNCTIONS: Final = frozenset(
     {"abs", "avg", "coalesce", "count", "date", "instr", "julianday", "length",
      "lower", "max", "min", "printf", "format", "round", "strftime", "substr", "sum", "trim",
@@ -48,14 +50,11 @@ def authorize(
     action: int, first: str | None, second: str | None, database: str | None, source: str | None
 ) -> int:
     """SQLite's authorizer: https://www.sqlite.org/c3ref/set_authorizer.html"""
-    if action in _ACTIONS:
-        table = first or ""
-        if action != sqlite3.SQLITE_TRANSACTION and table.startswith("sqlite_"):
-            return sqlite3.SQLITE_DENY
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and second in _FUNCTIONS:
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+    if action in _OF_TABLES:
+        return _DENIED if first is not None and first.startswith("sqlite_") else _ADMITTED
+    if action in _PLAIN or (action == _FUNCTION and second in _FUNCTIONS):
+        return _ADMITTED
+    return _DENIED
 
 
 def connect() -> sqlite3.Connection:

@@ -23,7 +23,8 @@ from nexau.latency import Replay, clock, pause_until
 from nexau.servers import WORLD
 from nexau.synth.worlds import describe, engine
 from nexau.synth.worlds.compiled import World
-from nexau.synth.worlds.engine import Answer, Refusal
+from nexau.synth.worlds.engine import Answer
+from nexau.synth.worlds.refusals import Refusal
 from nexau.synth.worlds.sessions import (
     IDLE,
     OneState,

@@ -7,6 +7,7 @@ reference is a correlated subquery by primary key.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -90,6 +91,7 @@ class Scope(Struct, frozen=True):
         return msgspec.structs.replace(self, values={**self.values, name: value})
 
 
+@lru_cache(maxsize=4096)
 def quoted(name: str) -> str:
     """An identifier. The checker admits lower-case words only; others are compiled too, to find
     what else is wrong."""

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.synth.worlds.compiled import Entity, World
-from nexau.synth.worlds.kinds import Kind
+from nexau.synth.worlds.kinds import BOOLEAN, Kind
 from nexau.synth.worlds.sandbox import Budget, close_in, connect
 from nexau.synth.worlds.seeding import Dropped, seed_tables
 from nexau.synth.worlds.sql import quoted
@@ -58,10 +58,8 @@ class State:
         sha = hashlib.sha256()
         for name, entity in self.world.entities.items():
             sha.update(f"\n{name}\n".encode())
-            columns = ", ".join(map(quoted, entity.columns))
-            text = f"SELECT {columns} FROM {quoted(name)} ORDER BY {quoted(entity.shape.key)}"
             self.budget.renew()
-            for values in self.db.execute(text):
+            for values in self.db.execute(entity.select):
                 sha.update(msgspec.json.encode(values))
                 sha.update(b"\n")
         return sha.hexdigest()
@@ -81,19 +79,15 @@ class State:
 
     def raw(self, entity: str) -> list[tuple[Any, ...]]:
         """Rows by key, as SQLite gives them: to be compared, which costs a tenth of `rows`."""
-        made = self.world.entities[entity]
-        columns = ", ".join(map(quoted, made.columns))
-        text = f"SELECT {columns} FROM {quoted(entity)} ORDER BY {quoted(made.shape.key)}"
         self.budget.renew()
-        return self.db.execute(text).fetchall()
+        return self.db.execute(self.world.entities[entity].select).fetchall()
 
 
 def _row(entity: Entity, values: tuple[Any, ...]) -> Row:
-    kinds = entity.shape.fields
-    return {
-        column: plain(value, kinds[column])
-        for column, value in zip(entity.columns, values, strict=True)
-    }
+    row = dict(zip(entity.columns, values, strict=True))
+    for column in entity.booleans:
+        row[column] = plain(row[column], BOOLEAN)
+    return row
 
 
 def plain(value: Any, kind: Kind) -> Any:

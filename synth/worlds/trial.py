@@ -5,7 +5,7 @@ it has to refuse with the code it declares, gives what its output schema says an
 when it fails, every write shows in some read, and no tool asks for a key that none gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import msgspec
@@ -52,17 +52,18 @@ def lost_rows(template: Template) -> list[str]:
 
 def try_tools(template: Template, tries: int = TRIES) -> list[str]:
     """Faults of the tools, by their names."""
-    state = template.state()
+    state, untouched = template.state(), template.state()
     try:
-        before = state.digest()
-        trial = _Trial(template, state, tries)
+        before = {name: state.raw(name) for name in template.world.entities}
+        trial = _Trial(template, state, untouched, tries)
         faults = [f"tools.{tool.name}: {fault}" for tool in template.world.tools.values()
                   for fault in trial.tool(tool)]  # fmt: skip
-        if state.digest() != before:
+        if any(state.raw(name) != rows for name, rows in before.items()):
             faults.append("tools: a call that was refused or undone has changed the state")
         return faults + unreachable(template.world)
     finally:
         state.close()
+        untouched.close()
 
 
 def unreachable(world: World) -> list[str]:
@@ -87,12 +88,15 @@ def _asked(tool: Tool) -> set[str]:
 
 
 class _Trial:
-    """Calls of every kind on one state, each undone."""
+    """Calls of every kind, each undone: writes on one state, beside one that nothing changes."""
 
-    def __init__(self, template: Template, state: State, tries: int) -> None:
+    def __init__(self, template: Template, state: State, untouched: State, tries: int) -> None:
         self._tries = tries
         self._template = template
         self._state = state
+        self._untouched = untouched
+        self._said: dict[tuple[str, bytes], bytes] = {}
+        """What reads say of the untouched state."""
         self._world = template.world
         self._reads = [tool for tool in self._world.tools.values() if tool.read_only]
         rng = stream(template.seed, "trial", self._world.name)
@@ -102,69 +106,86 @@ class _Trial:
         if not self._drawer.possible(tool):
             return ["there are no rows that its parameters could name"]
         codes = declared(self._world, tool)
+        arguments: dict[str, Any] = {}
         good: dict[str, Any] | None = None
         shown = tool.read_only
-        successes, seen = 0, ""
+        successes = 0
+        told: set[str] = set()
         for number in range(self._tries):
             arguments = self._drawer.draw(tool, number)
-            answer = self._attempt(tool, arguments)
+            answer, visible = self._attempt(tool, arguments, look=not shown, known=told)
             if answer.is_error:
                 if answer.code not in codes:
                     return [f"it fails with {answer.code}, undeclared: {answer.body['message']}"]
-                seen = f"{answer.code}: {answer.body['message']}"
+                told.add(answer.code)
                 continue
             if not conforms(answer.body, tool.output_schema):
                 return ["its result does not fit its output schema"]
             good, successes = arguments, successes + 1
-            shown = shown or self._shows(tool, arguments)
+            shown = shown or visible
             if shown or successes >= _SHOWN:
                 break
         if good is None:
+            last = self._attempt(tool, arguments)[0]
+            seen = f"{last.code}: {last.body['message']}"
             return [f"no call in {self._tries} succeeds; the last: {seen}"]
         faults = [] if shown else ["no read shows what it writes"]
         return faults + self._refusals(tool, good) + self._twice(tool, good)
 
-    def _attempt(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
-        """The answer; a write is undone."""
-        return call(self._state, tool.name, arguments, then=lambda: None)
-
-    def _shows(self, tool: Tool, arguments: dict[str, Any]) -> bool:
-        """Whether a read tells the state after a write from the one before."""
-        before = self._read(tool, arguments)
+    def _attempt(
+        self,
+        tool: Tool,
+        arguments: dict[str, Any],
+        *,
+        look: bool = False,
+        known: Container[str] = (),
+    ) -> tuple[Answer, bool]:
+        """The answer, and, where asked to `look`, whether a read told the state after the write
+        from the one before. A write is undone.
+        """
         visible = False
 
         def then() -> None:
             nonlocal visible
-            visible = self._differs(tool, arguments, before)
+            visible = look and self._shows(tool, arguments)
 
-        call(self._state, tool.name, arguments, then=then)
-        return visible
+        return call(self._state, tool.name, arguments, then=then, known=known), visible
 
-    def _read(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, bytes]:
-        """What reads that look at what `tool` writes say, with the keys that it is given."""
+    def _shows(self, tool: Tool, arguments: dict[str, Any]) -> bool:
+        """Asked of the state as `tool` has left it."""
         touched = {(step.entity, field) for step in tool.body.effects for field in step.fields}
         keys = self._keys(tool, arguments)
-        return {
-            read.name: msgspec.json.encode(call(self._state, read.name, given).body)
-            for read in self._reads
-            if read.body.output.shows & touched
-            and (given := self._arguments(read, keys)) is not None
-        }
+        for read in self._reads:
+            if read.body.output.shows & touched:
+                given = self._arguments(read, keys)
+                if given is not None and self._differs(read, given):
+                    return True
+        return any(
+            self._finds_inserted(step.entity)
+            for step in tool.body.effects
+            if step.kind.startswith("insert")
+        )
 
-    def _differs(self, tool: Tool, arguments: dict[str, Any], before: dict[str, bytes]) -> bool:
-        if any(before.get(name) != said for name, said in self._read(tool, arguments).items()):
-            return True
-        # An inserted row may show where it is asked for by its own key only.
-        for step in tool.body.effects:
-            if step.kind.startswith("insert"):
-                key = self._world.entities[step.entity].shape.key
-                old = {row[key] for row in self._drawer.rows[step.entity]}
-                new = [row[key] for row in self._state.rows(step.entity) if row[key] not in old]
-                for read in self._reads:
-                    given = self._arguments(read, {step.entity: new[0]}) if new else None
-                    if given and not call(self._state, read.name, given).is_error:
-                        return True
-        return False
+    def _differs(self, read: Tool, given: dict[str, Any]) -> bool:
+        """Whether `read` says something else of the two states."""
+        asked = read.name, msgspec.json.encode(given)
+        before = self._said.get(asked)
+        if before is None:
+            before = msgspec.json.encode(call(self._untouched, read.name, given).body)
+            self._said[asked] = before
+        return msgspec.json.encode(call(self._state, read.name, given).body) != before
+
+    def _finds_inserted(self, entity: str) -> bool:
+        """An inserted row may show where it is asked for by its own key only."""
+        key = self._world.entities[entity].shape.key
+        old = {row[key] for row in self._drawer.rows[entity]}
+        new = [row[key] for row in self._state.rows(entity) if row[key] not in old]
+        if not new:
+            return False
+        asked = ((read, self._arguments(read, {entity: new[0]})) for read in self._reads)
+        return any(
+            given and not call(self._state, read.name, given).is_error for read, given in asked
+        )
 
     def _keys(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
         """The keys that a call is given, and those that the rows so named lead to."""
@@ -197,7 +218,9 @@ class _Trial:
     def _refusals(self, tool: Tool, good: dict[str, Any]) -> list[str]:
         faults: list[str] = []
         for arguments, code in invalid(tool, good):
-            answer = self._attempt(tool, arguments)
+            if code == "invalid_arguments" and not tool.validator.fits(arguments):
+                continue  # so a call refuses them, with a sentence that nobody would read here
+            answer, _ = self._attempt(tool, arguments)
             if answer.code != code:
                 got = answer.code or "success"
                 faults.append(f"{arguments} gives {got} instead of {code}")
@@ -222,17 +245,27 @@ def conforms(value: Any, schema: dict[str, Any]) -> bool:
 
     A compiled validator for each of a thousand worlds' tools would cost more than all their calls.
     """
+    return _all_conform([value], schema)
+
+
+def _all_conform(values: list[Any], schema: dict[str, Any]) -> bool:
+    """All rows of a result at once, column by column."""
     kinds = schema.get("type", [])
-    if not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+    allowed = {each for kind in ([kinds] if isinstance(kinds, str) else kinds)
+               for each in _TYPES[kind]}  # fmt: skip
+    if not set(map(type, values)) <= allowed:
         return False
-    if "enum" in schema and value not in schema["enum"]:
+    if "enum" in schema and not all(value in schema["enum"] for value in values):
         return False
-    if isinstance(value, list):
-        return all(conforms(item, schema["items"]) for item in value)
-    if isinstance(value, dict):
+    if "items" in schema:
+        items = [item for value in values if value is not None for item in value]
+        return _all_conform(items, schema["items"])
+    if "properties" in schema:
         known = schema["properties"]
-        return all(name in value for name in schema["required"]) and all(
-            name in known and conforms(item, known[name]) for name, item in value.items()
+        wanted = set(schema["required"])
+        return all(wanted <= value.keys() <= known.keys() for value in values) and all(
+            _all_conform([value[name] for value in values if name in value], inner)
+            for name, inner in known.items()
         )
     return True
 
@@ -241,10 +274,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,), "array": (list,), "string": (str,), "integer": (int,),
     "number": (int, float), "boolean": (bool,), "null": (type(None),),
 }  # fmt: skip
-
-
-def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def declared(world: World, tool: Tool) -> set[str]:

@@ -3,10 +3,13 @@
 import time
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, strategies as st
 
+from nexau.transports import schemaguard
 from nexau.transports.schemacost import cost
-from nexau.transports.schemaguard import MAX_COST, SchemaRefused, compile_schema
+from nexau.transports.schemaguard import MAX_COST, MAX_DEPTH, SchemaRefused, compile_schema
 
 NODE = {"$ref": "#/$defs/n"}
 
@@ -105,3 +108,40 @@ def test_patterns_end_soon(pattern: str) -> None:
     began = time.process_time()
     assert not validator.is_valid("a" * 40 + "b")
     assert time.process_time() - began < 5
+
+
+SCALARS = st.none() | st.booleans() | st.integers(0, 9) | st.text("ab$", max_size=3)
+SCHEMAS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["properties", "items", "allOf", "anyOf", "not", "if", "contains",
+                             "additionalProperties", "dependentSchemas", "a", "$ref", "pattern"]),
+            inner, max_size=5)
+    ),
+    max_leaves=40,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["properties", "items", "allOf", "a"]), SCHEMAS))
+def test_short_cuts_pass_over_no_bound(schema: dict[str, Any]) -> None:
+    """What is not measured, because its text shows that it need not be."""
+    encoded = msgspec.json.encode(schema)
+    if schemaguard._REFERS not in encoded:
+        assert cost(schema, MAX_COST) <= encoded.count(b"{") + 1
+    if schemaguard._is_plain(encoded):
+        schemaguard._measure(schema)
+
+
+def test_brackets_count_as_levels() -> None:
+    """Nesting just within the bound, and just beyond it, by either way."""
+    for levels in range(MAX_DEPTH - 4, MAX_DEPTH + 2):
+        schema: dict[str, Any] = {"type": "object"}
+        for _ in range(levels):
+            schema = {"not": schema}
+        plain = schemaguard._is_plain(msgspec.json.encode(schema))
+        try:
+            schemaguard._measure(schema)
+        except SchemaRefused:
+            assert not plain

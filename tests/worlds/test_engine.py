@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from nexau.synth.worlds import engine
-from nexau.synth.worlds.engine import Refusal, call
+from nexau.synth.worlds.engine import call
+from nexau.synth.worlds.refusals import Refusal
 from nexau.synth.worlds.state import State, Template, state_of
 from tests.worlds.worlds_for_tests import LENDING, state_of_text, world_of
 
