@@ -17,6 +17,8 @@ from typing import Any, cast
 import msgspec
 import uvloop
 
+from nexau.transports.guard import Guard
+
 TOOL = {
     "name": "get_customer",
     "description": "All that is known of one customer.",
@@ -28,6 +30,7 @@ TOOL = {
     },
 }
 METHOD_NOT_FOUND = -32601
+GUARD = Guard.listening("127.0.0.1")
 CHUNK = 1 << 18
 SESSIONS = False
 
@@ -124,6 +127,12 @@ class HttpServer(Server):
     def data_received(self, data: bytes) -> None:
         self.rest += data
         while (end := self.rest.find(b"\r\n\r\n")) >= 0:
+            refusal = GUARD.of_head(self.rest[:end])
+            if refusal is not None:
+                status = b"HTTP/1.1 %d Refused\r\n" % refusal.status
+                self.transport.write(status + b"content-length: 0\r\nconnection: close\r\n\r\n")
+                self.transport.close()
+                return
             head = self.rest[:end].lower()
             _, found, after = head.partition(b"content-length:")
             length = int(after.split(b"\r\n", 1)[0]) if found else 0

@@ -42,6 +42,7 @@ from nexau.transports.protocol import (
     failure,
 )
 from nexau.users import Recalled, Reply, reply_of
+from nexau.withheld import Speech
 
 
 class Outcome(Struct, frozen=True, gc=False):
@@ -184,6 +185,7 @@ class AgentActor(Actor):
                 return self._limited(answer)
             held = answer
         scope = self.scope
+        speech = Speech() if recorder.wants_events else None
         request = ModelRequest(
             self._messages,
             prepared.specs,
@@ -194,7 +196,7 @@ class AgentActor(Actor):
             scope.task.plan,
             held.max_tokens,
             budget.deadline,
-            self._hear if recorder.wants_events else None,
+            partial(self._hear, speech) if speech is not None else None,
         )
         spent = NO_USAGE
         started = recorder.clock()
@@ -205,6 +207,8 @@ class AgentActor(Actor):
             spent = turn.usage
         finally:
             budget.settle(held, spent)
+            if speech is not None:
+                self._tell(speech.rest())
         calls = turn.calls
         if len(calls) > 1 or (calls and not calls[0].id):
             turn = _with_distinct_ids(turn)
@@ -242,10 +246,15 @@ class AgentActor(Actor):
         self._messages.append(UserMessage(reply.text))
         return None
 
-    async def _hear(self, text: str, reasoning: str, attempt: int) -> None:
+    async def _hear(self, speech: Speech, text: str, reasoning: str, attempt: int) -> None:
         """What the model says while it says it, for whoever listens."""
-        self.scope.recorder.delta(self.path, self._turns, text, reasoning, attempt)
-        await self.scope.flush()
+        self._tell(speech.hear(text, reasoning, attempt))
+        if self.scope.recorder.pending:
+            await self.scope.flush()
+
+    def _tell(self, deltas: list[tuple[str, str, int]]) -> None:
+        for text, reasoning, attempt in deltas:
+            self.scope.recorder.delta(self.path, self._turns, text, reasoning, attempt)
 
     def _act(self, turn: Turn) -> Awaitable[None]:
         """All calls of a turn, their results in the order of calls."""

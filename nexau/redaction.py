@@ -108,6 +108,15 @@ class Secrets:
             return text
         return self._clean(text, self._known)
 
+    def begun(self, text: str) -> int:
+        """Where in `text` a known value begins that its end cuts off; its length if none does."""
+        starts = [len(text)]
+        for value in tuple(self._values):
+            longest = min(len(value) - 1, len(text))
+            held = next((n for n in range(longest, 0, -1) if text.endswith(value[:n])), 0)
+            starts.append(len(text) - held)
+        return min(starts)
+
     def _clean(self, text: str, known: "re.Pattern[str] | None") -> str:
         if known is not None and self._knows is not None and _suspicious(self._knows, text):
             text = known.sub(_unless_escape, text)

@@ -37,9 +37,9 @@ async def test_deltas_come_while_the_model_talks() -> None:
     heard_first = anyio.Event()
 
     async def handler(exchange: Exchange) -> None:
-        await exchange.stream.send(HEAD + event(reasoning_content="Hm.") + event(content="Go"))
+        await exchange.stream.send(HEAD + event(reasoning_content="Hm.") + event(content="Good "))
         await heard_first.wait()  # the answer cannot end before its beginning was heard
-        await exchange.stream.send(event(content="od") + event(content=" day.") + END)
+        await exchange.stream.send(event(content="da") + event(content="y.") + END)
 
     heard: list[Delta] = []
     async with serving(handler) as server, nexau.open_runtime() as runtime:

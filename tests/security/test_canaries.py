@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -138,3 +141,57 @@ def test_an_endpoint_that_echoes_the_key(place: Place) -> None:
     assert code == 1
     assert json.loads(out)["error"]["kind"] == "model"
     assert_silent(out, err)
+
+
+class Chatty(BaseHTTPRequestHandler):
+    """A model that says all it knows, two letters at a time; and a collector of lines."""
+
+    taken: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/lines":
+            self.taken.append(body.decode())
+            self._reply(b"", "text/plain")
+            return
+        said = f"It is {KEY}, or {CANARY}, or {PATTERN} then."
+        deltas = [{"delta": {"content": said[at : at + 2]}} for at in range(0, len(said), 2)]
+        choices = [*deltas, {"delta": {}, "finish_reason": "stop"}]
+        events = [f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices]
+        self._reply("".join([*events, "data: [DONE]\n\n"]).encode(), "text/event-stream")
+
+    def _reply(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def chatty() -> Iterator[str]:
+    Chatty.taken.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Chatty) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("emit", ["trajectories", "events"])
+def test_a_key_said_two_letters_at_a_time(place: Place, chatty: str, emit: str) -> None:
+    model = f'kind: openai, name: m, base_url: "{chatty}", api_key_env: MODEL_KEY, stream: true'
+    place.agent(f"{{{model}}}")
+    options = ("--emit", emit, "--sink", f"{chatty}/lines,emit={emit}")
+    code, out, err = place.run("rollout", "agent.yaml", "tasks.jsonl", *options)
+    assert code == 0, err
+    posted = "".join(Chatty.taken)
+    assert posted.splitlines() == out.splitlines()
+    deltas = [line for line in map(json.loads, out.splitlines()) if line["type"] == "delta"]
+    said = "".join(delta["text"] for delta in deltas)
+    assert said.count(REDACTED) == (3 if emit == "events" else 0)
+    assert_silent(out, err, posted, said)
