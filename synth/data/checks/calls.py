@@ -45,11 +45,9 @@ def _corrected(context: Context, made: Made) -> bool:
 
 def unparseable(facts: Facts) -> Iterator[Finding]:
     """3. More marks of calls in the text than calls, or arguments that are no JSON object."""
-    for step in facts.trajectory.steps:
-        for index, call in enumerate(step.calls):
-            if call.arguments is None:
-                yield Finding("unparseable", "hard", f"arguments: {short(call.malformed)!r}",
-                              step.index, step.agent, f"calls/{index}/malformed")  # fmt: skip
+    if not facts.parsed:
+        yield from _malformed(facts)
+    for step in facts.spoken:
         text = step.response
         if "<" in text or "[" in text or "=" in text:
             count = sum(text.count(marker) for marker in _MARKERS)
@@ -59,26 +57,26 @@ def unparseable(facts: Facts) -> Iterator[Finding]:
                               step.index, step.agent, "response")  # fmt: skip
 
 
+def _malformed(facts: Facts) -> Iterator[Finding]:
+    for step in facts.trajectory.steps:
+        for index, call in enumerate(step.calls):
+            if call.arguments is None:
+                yield Finding("unparseable", "hard", f"arguments: {short(call.malformed)!r}",
+                              step.index, step.agent, f"calls/{index}/malformed")  # fmt: skip
+
+
 def pairing(facts: Facts) -> Iterator[Finding]:
     """4. Every call has one result, every result a call, and no two calls share an id."""
     for context in facts.contexts.values():
+        if context.paired and len(set(context.ids)) == len(context.ids):
+            continue
         known: set[str] = set()
         for step in context.steps:
-            calls, results = step.calls, step.results
-            if len(calls) == 1 == len(results):
-                identity = calls[0].id
-                if identity == results[0].call_id and identity not in known:
-                    known.add(identity)
-                    continue
-            elif not calls and not results:
-                continue
             ids = [call.id for call in step.calls]
             given = [result.call_id for result in step.results]
-            if ids == given and known.isdisjoint(ids) and len(set(ids)) == len(ids):
-                known.update(ids)
-                continue
-            yield Finding("pairing", "hard", _unpaired(ids, given, known), step.index, step.agent,
-                          "results")  # fmt: skip
+            if ids != given or not known.isdisjoint(ids) or len(set(ids)) != len(ids):
+                yield Finding("pairing", "hard", _unpaired(ids, given, known), step.index,
+                              step.agent, "results")  # fmt: skip
             known.update(ids)
 
 

@@ -51,7 +51,7 @@ def truncated(facts: Facts) -> Iterator[Finding]:
             yield Finding("truncated", "hard", f"the turn was cut: {short(step.response[-60:])!r}",
                           step.index, step.agent, "finish_reason")  # fmt: skip
         text = step.response
-        if ("<" in text or "`" in text) and (open_ := unbalanced(text)):
+        if text and ("<" in text or "`" in text) and (open_ := unbalanced(text)):
             yield Finding("truncated", "hard", f"{open_} is not closed", step.index, step.agent,
                           "response")  # fmt: skip
 

@@ -4,6 +4,7 @@ Everything that several checks need is worked out here, lazily where few of them
 compiled schemas are kept between trajectories, by the text of the agents' records.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -19,9 +20,11 @@ from nexau.trajectory import AgentRecord, CallResult, Step, Trajectory
 from nexau.transports.protocol import Resource, Text, ToolSpec
 
 _KEPT = 512
+_encode_lines = msgspec.json.Encoder().encode_lines
 _READS = ("get", "list", "find", "search", "read", "look", "lookup", "count", "show", "describe",
           "fetch", "query", "check", "view", "view", "browse", "compare", "calculate", "convert",
           "summarize", "echo", "spending", "current")  # fmt: skip
+_DESTROYS = re.compile(r"(?:^|_)(?:delete|drop|remove|wipe|purge|destroy|truncate|erase)(?:_|$)")
 _ID_NAMES = ("id", "path", "email", "url", "uri", "filename", "filepath")
 
 
@@ -50,6 +53,8 @@ class Tool(Struct, frozen=True):
     """Texts of enums, defaults, constants and examples in the schema."""
     delegates: bool
     """Whether it is a sub-agent."""
+    destroys: bool
+    """By its name, unless a hint says otherwise."""
 
 
 class Made(Struct, frozen=True, gc=False):
@@ -63,12 +68,17 @@ class Made(Struct, frozen=True, gc=False):
     tool: Tool | None
     key: tuple[str, bytes]
     """Name and arguments, to compare calls by."""
+    said: str
+    """What the result said, as text; empty where there is none."""
+    wrote: bool
+    """Whether a tool that writes has succeeded."""
 
 
 class Context:
     """One agent's conversation."""
 
-    __slots__ = ("calls", "definition", "path", "prompts", "steps", "tools", "users")
+    __slots__ = ("calls", "definition", "ids", "paired", "path", "prompts", "steps", "tools",
+                 "users")  # fmt: skip
 
     def __init__(self, path: str, definition: str, tools: dict[str, Tool] | None) -> None:
         self.path = path
@@ -77,6 +87,10 @@ class Context:
         """None where the trajectory does not say."""
         self.steps: list[Step] = []
         self.calls: list[Made] = []
+        self.ids: list[str] = []
+        """Of the calls."""
+        self.paired = True
+        """Whether each step has the results of its calls, in their order, and no others."""
         self.prompts: list[str] = []
         """System prompts."""
         self.users: list[str] = []
@@ -89,34 +103,65 @@ class Facts:
         self.trajectory = trajectory
         self.limits = limits
         self.contexts: dict[str, Context] = {}
+        self.prompted: list[Step] = []
+        """Steps into whose prompt something came."""
+        self.spoken: list[Step] = []
+        """Steps with a text of the model."""
+        self.parsed = True
+        """Whether the arguments of every call are a JSON object."""
         known = tools.of(trajectory.agents)
-        encode = msgspec.json.encode
+        # One encoding of all arguments, a line each: compact JSON has no newlines.
+        encoded = _encode_lines([c.arguments for s in trajectory.steps for c in s.calls])
+        self._arguments = encoded
+        lines = iter(encoded.split(b"\n"))
         for step in trajectory.steps:
             context = self.contexts.get(step.agent)
             if context is None:
                 name = definition_of(step.agent, trajectory.agent)
                 context = self.contexts[step.agent] = Context(step.agent, name, known.get(name))
             context.steps.append(step)
-            for message in step.prompt:
-                if isinstance(message, UserMessage):
-                    context.users.append(message.content)
-                elif isinstance(message, SystemMessage):
-                    context.prompts.append(message.content)
-            if not step.calls:
-                continue
-            results = {result.call_id: result for result in step.results}
-            table = context.tools
-            for call in step.calls:
-                context.calls.append(
-                    Made(
-                        step,
-                        len(context.calls),
-                        call,
-                        results.get(call.id),
-                        table.get(call.name) if table is not None else None,
-                        (call.name, encode(call.arguments)),
-                    )
-                )
+            if step.prompt:
+                self._prompted(step, context)
+            if step.response:
+                self.spoken.append(step)
+            if step.calls:
+                self._called(step, context, lines)
+            elif step.results:
+                context.paired = False
+
+    def _prompted(self, step: Step, context: Context) -> None:
+        self.prompted.append(step)
+        for message in step.prompt:
+            if isinstance(message, UserMessage):
+                context.users.append(message.content)
+            elif isinstance(message, SystemMessage):
+                context.prompts.append(message.content)
+
+    def _called(self, step: Step, context: Context, lines: Iterator[bytes]) -> None:
+        calls, results = step.calls, step.results
+        made = context.calls
+        table = context.tools
+        by_id: dict[str, CallResult] | None = None
+        if len(calls) != 1 or len(results) != 1 or calls[0].id != results[0].call_id:
+            by_id = {result.call_id: result for result in results}
+            if [call.id for call in calls] != [result.call_id for result in results]:
+                context.paired = False
+        for call in calls:
+            result = results[0] if by_id is None else by_id.get(call.id)
+            name = call.name
+            tool = table.get(name) if table is not None else None
+            if call.arguments is None:
+                self.parsed = False
+            said, wrote = "", False
+            if result is not None:
+                content = result.content
+                if len(content) == 1 and type(content[0]) is Text:
+                    said = content[0].text
+                else:
+                    said = observed(result)
+                wrote = tool is not None and tool.writes and not result.is_error
+            context.ids.append(call.id)
+            made.append(Made(step, len(made), call, result, tool, (name, next(lines)), said, wrote))
 
     @cached_property
     def root(self) -> Context | None:
@@ -139,7 +184,7 @@ class Facts:
     def observations(self) -> list[str]:
         """The texts of all results, of every agent."""
         return [
-            observed(made.result)
+            made.said
             for context in self.contexts.values()
             for made in context.calls
             if made.result is not None
@@ -152,6 +197,15 @@ class Facts:
         for context in self.contexts.values():
             parts += context.prompts
         return "\n".join(parts)
+
+    @cached_property
+    def arguments(self) -> str:
+        """The arguments of all calls as JSON: quick to have, to look for marks in."""
+        return self._arguments.decode()
+
+    @cached_property
+    def arguments_lower(self) -> str:
+        return self.arguments.lower()
 
     @cached_property
     def argued(self) -> str:
@@ -239,6 +293,8 @@ def tool_of(spec: ToolSpec, agents: set[str]) -> Tool:
         tuple(name for name in required if isinstance(name, str) and names_something(name)),
         frozenset(constants),
         spec.name in agents,
+        spec.annotations.get("destructiveHint") is not False
+        and _DESTROYS.search(spec.name.lower()) is not None,
     )
 
 

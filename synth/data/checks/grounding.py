@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from math import isclose
 
-from nexau.synth.data.checks.facts import Context, Facts, Made, leaves, observed, plain
+from nexau.synth.data.checks.facts import Context, Facts, Made, leaves, plain
 from nexau.synth.data.checks.rule import Finding, at, short
 
 TOLERANCE = 0.005
@@ -158,10 +158,10 @@ def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
     for context in facts.contexts.values():
         known = _Known(facts, context)
         for made in context.calls:
-            known.before(made)
             tool, arguments = made.tool, made.call.arguments
-            if tool is None or arguments is None or tool.delegates:
+            if tool is None or arguments is None or tool.delegates or not tool.identifiers:
                 continue
+            known.before(made)
             for name in tool.identifiers:
                 given = arguments.get(name)
                 if type(given) is str and known.has(given):
@@ -199,7 +199,8 @@ class _Known:
 
     def __init__(self, facts: Facts, context: Context) -> None:
         said = context.users if context.path != "root" else [facts.trajectory.input]
-        self._text = "\n".join([*said, *context.users, *context.prompts])
+        self._parts = [*said, *context.users, *context.prompts]
+        self._text: str | None = None
         self._folded: str | None = None
         self._calls = context.calls
         self._place = 0
@@ -208,13 +209,17 @@ class _Known:
         """All results of the steps before that of `made` are known now."""
         calls = self._calls
         while self._place < made.order and calls[self._place].step is not made.step:
-            result = calls[self._place].result
-            if result is not None:
-                self._text += "\n" + observed(result)
-                self._folded = None
+            if calls[self._place].result is not None:
+                self._parts.append(calls[self._place].said)
+                self._text = self._folded = None
             self._place += 1
 
     def has(self, text: str) -> bool:
+        # Mostly it was said just now.
+        if self._parts and text in self._parts[-1]:
+            return True
+        if self._text is None:
+            self._text = "\n".join(self._parts)
         if text in self._text:
             return True
         if self._folded is None:
@@ -247,8 +252,8 @@ def number_word(number: int) -> str:
 
 def placeholder_argument(facts: Facts) -> Iterator[Finding]:
     """21. `example.com`, `YOUR_`, `<...>`, `TODO`, `xxx`, `123456`, that no input has."""
-    argued = facts.argued.lower()
-    if not any(mark in argued for mark in _PLACE_MARKS):
+    arguments = facts.arguments_lower
+    if not any(mark in arguments for mark in _PLACE_MARKS):
         return
     for context, made in facts.calls():
         if made.call.arguments is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nexau.models.base import SystemMessage, UserMessage
-from nexau.synth.data.checks.facts import Context, Facts, Made, leaves, observed, plain
+from nexau.synth.data.checks.facts import Context, Facts, Made, Tool, leaves, observed, plain
 from nexau.synth.data.checks.rule import Finding, at, short
 from nexau.synth.words import raw_words
 
@@ -34,34 +34,23 @@ _SECRETS = re.compile(
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"
     r"|\bhf_[A-Za-z0-9]{30,}|\bglpat-[\w-]{20,}"
 )
-_MARKS = (
-    "AKIA",
-    "ASIA",
-    "sk-",
-    "ghp_",
-    "gho_",
-    "ghu_",
-    "ghs_",
-    "ghr_",
-    "github_pat_",
-    "xox",
-    "PRIVATE",
-    "AIza",
-    "eyJ",
-    "hf_",
-    "glpat-",
-)
-"""How keys begin: cheap to look for."""
+_MARKS = re.compile("AKIA|ASIA|sk-|gh[pousr]_|github_pat_|xox|PRIVATE|AIza|eyJ|hf_|glpat-")
+"""How keys begin."""
+_LEAST_KEY = b"x" * 13
+"""The shortest run of letters, digits and `+/_-` that a key has (`eyJ` and ten)."""
 _SSN = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
 _CARD = re.compile(r"(?<![\d.])(?:\d[ -]?){12,18}\d(?![\d.])")
 _DIGITS = bytes(ord("0") if ord("0") <= code <= ord("9") else code for code in range(256))
 _CARD_FORMS = (b"000-00-0000", b"0" * 13, b"0000 0000 0000", b"0000-0000-0000")
 """What a text with such a number has, once every digit is a 0."""
+_NINE = b"0" * 9
+"""What each of these has without spaces and dashes."""
 _TOKENS = bytes(
     code if code < 128 and (chr(code).isalnum() or chr(code) in "+/_-") else ord(" ")
     for code in range(256)
 )
 _RUNS = bytes(code if code == ord(" ") else ord("x") for code in range(256))
+_ALL_RUNS = _TOKENS.translate(_RUNS)
 _LEAST_RANDOM = 32
 _LONG = b"x" * _LEAST_RANDOM
 _HEX = re.compile(r"[0-9a-fA-F-]+")
@@ -71,8 +60,8 @@ _ENTROPY = 4.5
 
 def oracle_leak(facts: Facts) -> Iterator[Finding]:
     """15. Reads where gold answers lie, or says the gold answer before anything showed it."""
-    argued = facts.argued.lower()
-    if any(word in argued for word in _GOLD_WORDS):
+    arguments = facts.arguments_lower
+    if any(word in arguments for word in _GOLD_WORDS):
         for _, made in facts.calls():
             for value in leaves(made.call.arguments):
                 if isinstance(value, str) and _is_gold_path(facts, value):
@@ -121,13 +110,12 @@ def _foretold(facts: Facts, root: Context, gold: list[str]) -> Iterator[Finding]
 def synthetic_leak(facts: Facts) -> Iterator[Finding]:
     """16. The generator's own words in a prompt."""
     texts: list[tuple[str, str, int | None]] = [("input", facts.trajectory.input, None)]
-    for context in facts.contexts.values():
-        for step in context.steps:
-            texts += [
-                ("prompt", message.content, step.index)
-                for message in step.prompt
-                if isinstance(message, SystemMessage | UserMessage)
-            ]
+    for step in facts.prompted:
+        texts += [
+            ("prompt", message.content, step.index)
+            for message in step.prompt
+            if isinstance(message, SystemMessage | UserMessage)
+        ]
     for place, text, index in texts:
         if text in _clean:
             continue
@@ -166,13 +154,14 @@ def tool_name_leak(facts: Facts) -> Iterator[Finding]:
     if root is None or not root.tools:
         return
     written = _SNAKE.findall(text)
-    mine: Counts | None = None
+    named = next((name for name in root.tools if name in written), None) if written else None
+    if named is not None:
+        yield Finding("tool_name_leak", "score", f"the task names {named}", path="input")
+        return
+    mine = _counts(text)
+    if not _reachable(mine, root.tools):
+        return
     for name, tool in root.tools.items():
-        if name in written:
-            yield Finding("tool_name_leak", "score", f"the task names {name}", path="input")
-            return
-        if mine is None:
-            mine = _counts(text)
         if _cosine(mine, _counts(tool.spec.description)) >= _COSINE:
             yield Finding("tool_name_leak", "score", f"the task is the description of {name}",
                           path="input")  # fmt: skip
@@ -182,6 +171,21 @@ def tool_name_leak(facts: Facts) -> Iterator[Finding]:
 Counts = tuple[dict[str, int], float]
 """Of words, and the length of that vector."""
 _known: dict[str, Counts] = {}
+_vocabularies: dict[int, tuple[dict[str, Tool], frozenset[str]]] = {}
+"""By the id of the tools, which the entry holds."""
+
+
+def _reachable(mine: Counts, tools: dict[str, Tool]) -> bool:
+    """Whether a cosine of `_COSINE` can be: with any tool it is at most the length of what I share
+    with all of them, over my length."""
+    found = _vocabularies.get(id(tools))
+    if found is None:
+        if len(_vocabularies) > 512:
+            _vocabularies.clear()
+        words = (word for tool in tools.values() for word in raw_words(tool.spec.description))
+        found = _vocabularies[id(tools)] = (tools, frozenset(words))
+    shared = sum(count * count for word, count in mine[0].items() if word in found[1])
+    return shared >= (_COSINE * mine[1]) ** 2
 
 
 def _counts(text: str) -> Counts:
@@ -206,7 +210,11 @@ def _cosine(one: Counts, other: Counts) -> float:
 
 def secrets(facts: Facts) -> Iterator[Finding]:
     """22. Keys, tokens, card and social security numbers, and long texts of high entropy."""
-    if secret(facts.everything) is None:
+    # Arguments as they stand in JSON will do to see that there is nothing to look for.
+    spoken = [step.response for step in facts.spoken]
+    users = [text for context in facts.contexts.values() for text in context.users]
+    whole = "\n".join([facts.seen, facts.arguments, *users, *spoken])
+    if not _suspect(whole) or secret(facts.everything) is None:
         return
     for context in facts.contexts.values():
         for text in (*context.prompts, *context.users):
@@ -223,15 +231,26 @@ def _in_call(made: Made) -> Iterator[Finding]:
     for value in leaves(made.call.arguments):
         if isinstance(value, str) and (found := secret(value)):
             yield at(made, "secrets", "hard", found, "/arguments")
-    if made.result is not None and (found := secret(observed(made.result))):
+    if found := secret(made.said):
         yield at(made, "secrets", "hard", found)
+
+
+def _suspect(text: str) -> bool:
+    """Whether `secret` has to look at it: quick, and never wrong where it says no."""
+    raw = text.encode("utf-8", "replace")
+    if _NINE in raw.translate(_DIGITS, b" -"):
+        return True
+    runs = raw.translate(_ALL_RUNS)
+    if _LEAST_KEY in runs and (_LONG in runs or _MARKS.search(text) is not None):
+        return True
+    return "PRIVATE KEY" in text
 
 
 def secret(text: str) -> str | None:
     """What of a text is secret, shown by its first letters only."""
-    if any(mark in text for mark in _MARKS) and (found := _SECRETS.search(text)) is not None:
+    if _MARKS.search(text) is not None and (found := _SECRETS.search(text)) is not None:
         return f"{found.group()[:6]}... has the form of a key"
-    raw = text.encode()
+    raw = text.encode("utf-8", "replace")
     digits = raw.translate(_DIGITS)
     if any(form in digits for form in _CARD_FORMS) and (number := _number(text)) is not None:
         return number

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from nexau.synth.data.checks.facts import Context, Facts, Made, observed
+from nexau.synth.data.checks.facts import Context, Facts, Made
 from nexau.synth.data.checks.rule import Finding, at, short
 
 LOOPS = 3
@@ -18,14 +18,15 @@ _DECIDED = frozenset({"tool_error", "invalid_arguments", "unknown_tool"})
 def exact_loop(facts: Facts) -> Iterator[Finding]:
     """5. The same call at least three times, with the same result, and nothing written between."""
     for context in facts.contexts.values():
-        if len(context.calls) < LOOPS:
+        keys = [made.key for made in context.calls]
+        if len(keys) - len(set(keys)) < LOOPS - 1:
             continue
         seen: dict[tuple[str, bytes], list[Made]] = {}
         for made in context.calls:
-            if _wrote(made):
+            if made.wrote:
                 seen.clear()
             same = seen.setdefault(made.key, [])
-            if same and _said(same[-1]) != _said(made):
+            if same and same[-1].said != made.said:
                 same.clear()
             same.append(made)
             if len(same) == LOOPS:
@@ -33,23 +34,12 @@ def exact_loop(facts: Facts) -> Iterator[Finding]:
                 yield at(made, "exact_loop", "score", said)
 
 
-def _said(made: Made) -> str:
-    return observed(made.result) if made.result is not None else ""
-
-
-def _wrote(made: Made) -> bool:
-    return (
-        made.tool is not None
-        and made.tool.writes
-        and made.result is not None
-        and not made.result.is_error
-    )
-
-
 def cycle(facts: Facts) -> Iterator[Finding]:
     """6. The calls end in a period of 2 to 4, at least three times over."""
     for context in facts.contexts.values():
-        keys = [made.key for made in context.calls]
+        if len(context.calls) < 2 * LOOPS:
+            continue
+        keys = [made.key for made in context.calls[-4 * LOOPS :]]
         for period in (2, 3, 4):
             length = period * LOOPS
             if len(keys) < length:
@@ -63,7 +53,7 @@ def cycle(facts: Facts) -> Iterator[Finding]:
 
 def text_repetition(facts: Facts) -> Iterator[Finding]:
     """7. More than a fifth of a text's 8-grams are repeats, or one character stands 12 times."""
-    for step in facts.trajectory.steps:
+    for step in facts.spoken:
         text = step.response
         if len(text) < 12:
             continue
@@ -89,18 +79,18 @@ def repeated_share(text: str, size: int = 8) -> float:
 def blind_retry(facts: Facts) -> Iterator[Finding]:
     """13. The same call again after an error that comes again with it."""
     for context in facts.contexts.values():
-        yield from _retries(context)
+        if any(made.result is not None and made.result.is_error for made in context.calls):
+            yield from _retries(context)
 
 
 def _retries(context: Context) -> Iterator[Finding]:
     failed: dict[tuple[str, bytes], Made] = {}
     for made in context.calls:
         if made.key in failed and made.step is not failed[made.key].step:
-            error = failed[made.key].result
-            assert error is not None
-            said = f"{made.call.name} again, unchanged, after {short(observed(error))!r}"
+            error = failed[made.key].said
+            said = f"{made.call.name} again, unchanged, after {short(error)!r}"
             yield at(made, "blind_retry", "score", said)
-        if _wrote(made):
+        if made.wrote:
             failed.clear()
         result = made.result
         if result is not None and result.is_error and result.error_class in _DECIDED:

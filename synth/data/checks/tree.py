@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from nexau.synth.data.checks.facts import Context, Facts, leaves, observed, plain
+from nexau.synth.data.checks.facts import Context, Facts, leaves, plain
 from nexau.synth.data.checks.grounding import follows, sizes
 from nexau.synth.data.checks.leaks import grams8
 from nexau.synth.data.checks.rule import Finding, at, short
+from nexau.transports.protocol import NO_TIMING
 
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?!\w)")
 _MOST = 120
@@ -29,6 +30,8 @@ def context_overflow(facts: Facts) -> Iterator[Finding]:
                           step.index, step.agent, "usage")  # fmt: skip
     for context in facts.contexts.values():
         last = context.steps[-1]
+        if context.paired:
+            continue
         for step in context.steps:
             if step is not last and len(step.results) < len(step.calls):
                 yield Finding("context_overflow", "hard", "went on without the result of a call",
@@ -81,7 +84,7 @@ def _derived(facts: Facts, root: Context) -> bool:
     numbers: list[float] = []
     for made in root.calls:
         if made.result is not None:
-            numbers += [float(n) for n in _NUMBER.findall(observed(made.result))]
+            numbers += [float(n) for n in _NUMBER.findall(made.said)]
             numbers += [float(size) for size in sizes(made.result.structured)]
     answered = [float(n) for n in _NUMBER.findall(facts.answer) if n not in facts.asked]
     return any(follows(value, numbers[:_MOST]) for value in answered)
@@ -155,14 +158,20 @@ def time_backwards(facts: Facts) -> Iterator[Finding]:
     turns: dict[str, int] = {}
     for step in facts.trajectory.steps:
         timing = step.timing
-        if timing.model < _EARLY or timing.tool < _EARLY or min(timing.queue, timing.own) < _EARLY:
+        if timing is not NO_TIMING and (
+            timing.model < _EARLY
+            or timing.tool < _EARLY
+            or timing.queue < _EARLY
+            or timing.own < _EARLY
+        ):
             yield Finding("time_backwards", "hard", "a duration below zero", step.index, step.agent,
                           "timing")  # fmt: skip
         if step.index <= before or step.turn <= turns.get(step.agent, -1):
             yield Finding("time_backwards", "hard", "out of order", step.index, step.agent, "index")
         before = step.index
         turns[step.agent] = step.turn
-        for place, result in enumerate(step.results):
+        for result in step.results:
             if result.seconds < 0:
+                place = step.results.index(result)
                 yield Finding("time_backwards", "hard", "a duration below zero", step.index,
                               step.agent, f"results/{place}/seconds")  # fmt: skip
