@@ -121,7 +121,7 @@ def _check(file: Path) -> None:
 def _export(name: str, *, read_back: bool) -> Callable[[Path], None]:
     def run(file: Path) -> None:
         exporter = Exporter(format_of(name), Options(), read_back=read_back)
-        for _ in exporter.run(trajectories([file]), lambda _: None):
+        for _ in exporter.run(exporter.read([file]), lambda _: None):
             pass
         assert exporter.totals.quarantined == 0
 

@@ -23,6 +23,7 @@ from nexau.synth.data.checks.rule import Finding, Rule
 from nexau.synth.data.checks.rules import RULES, Checker
 from nexau.synth.data.stream import Line, expand, trajectories
 from nexau.synth.nearduplicates import NearDuplicates
+from nexau.trajectory import Trajectory
 from nexau.tuning import tune_gc
 
 EPILOG = """
@@ -148,7 +149,7 @@ def _run(
     return totals
 
 
-def _near(near: NearDuplicates, first: list[str], line: Line) -> list[Finding]:
+def _near(near: NearDuplicates, first: list[str], line: Line[Trajectory]) -> list[Finding]:
     """Repeats of one task are no duplicates of each other."""
     trajectory = line.trajectory
     if trajectory.repeat or trajectory.attempt:

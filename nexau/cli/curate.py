@@ -16,6 +16,7 @@ from nexau.problems import display
 from nexau.synth.data.decontaminate import Decontaminator, evaluation_texts
 from nexau.synth.data.stream import Line, expand, trajectories
 from nexau.synth.lineage import made_by, record
+from nexau.trajectory import Trajectory
 from nexau.tuning import tune_gc
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _look(curator: "Curator", places: list[Path], *, shown: bool) -> None:
                 if advance is not None:
                     advance(size)
 
-            line: Line
+            line: Line[Trajectory]
             for line in trajectories([place], count, strict=len(places) == 1):
                 curator.look(line, offset - len(line.data))
 

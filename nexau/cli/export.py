@@ -16,7 +16,7 @@ from nexau.cli.rows import show
 from nexau.synth.data.convert import Loss, Options
 from nexau.synth.data.export import Exporter, Quarantined
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS, format_of
-from nexau.synth.data.stream import expand, trajectories
+from nexau.synth.data.stream import expand
 from nexau.tuning import tune_gc
 
 EPILOG = """
@@ -123,7 +123,7 @@ def _run(
                 refused.write(encode(record) + b"\n")
 
         advance = stack.enter_context(bar(files, "exported", shown=shown))
-        records = exporter.run(trajectories(files, advance), refuse)
+        records = exporter.run(exporter.read(files, advance), refuse)
         if out is not None and out.suffix == ".parquet":
             _parquet(out, name, records)
         else:

@@ -9,15 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from nexau.models.base import ToolCall
 from nexau.transports.protocol import ToolSpec
 
-
-class Call(Struct, frozen=True, omit_defaults=True, gc=False):
-    id: str
-    name: str
-    arguments: dict[str, Any] | None
-    malformed: str | None = None
-    """What the model wrote where that is no JSON object; `arguments` is None then."""
+Call = ToolCall
 
 
 class System(Struct, frozen=True, tag_field="role", tag="system", gc=False):
@@ -67,19 +62,41 @@ class Unfit(ValueError):
 
 
 _encode = msgspec.json.Encoder().encode
+_KEPT = 256
 
 
-def canonical(turns: tuple[Turn, ...]) -> bytes:
-    """Bytes that differ where the turns do: 1, 1.0 and true are three values, and so is the order
-    of keys."""
-    return _encode(turns)
+def equal(one: Conversation, other: Conversation) -> bool:
+    """1, 1.0 and true are three values, and so is the order of keys."""
+    if one.turns != other.turns or _arguments(one) != _arguments(other):
+        return False
+    return one.tools is other.tools or _equal_tools(one.tools, other.tools)
+
+
+_tools_known: dict[tuple[int, int], tuple[tuple[ToolSpec, ...], tuple[ToolSpec, ...], bool]] = {}
+"""By the ids of both, which the entry holds: the same tools come with every conversation."""
+
+
+def _equal_tools(one: tuple[ToolSpec, ...], other: tuple[ToolSpec, ...]) -> bool:
+    known = _tools_known.get((id(one), id(other)))
+    if known is None:
+        if len(_tools_known) >= _KEPT:
+            _tools_known.clear()
+        known = _tools_known[id(one), id(other)] = one, other, _encode(one) == _encode(other)
+    return known[2]
+
+
+def _arguments(conversation: Conversation) -> bytes:
+    """Where a value may be, in whose place an equal one of another type is not as good."""
+    return _encode(
+        [c.arguments for t in conversation.turns if type(t) is Assistant for c in t.calls]
+    )
 
 
 def difference(one: Conversation, other: Conversation) -> str | None:
     """Where two conversations first differ, in words; None where they are equal."""
-    if canonical(one.turns) == canonical(other.turns):
-        if one.tools is other.tools or _encode(one.tools) == _encode(other.tools):
-            return None
+    if equal(one, other):
+        return None
+    if _encode(one.turns) == _encode(other.turns):
         return "the tools differ"
     for index, (left, right) in enumerate(zip(one.turns, other.turns, strict=False)):
         if _encode(left) != _encode(right):

@@ -10,7 +10,6 @@ from nexau.models.base import AssistantMessage, Message, SystemMessage, ToolMess
 from nexau.models.openai_prompt import tool_text
 from nexau.synth.data.conversation import (
     Assistant,
-    Call,
     Conversation,
     Observation,
     Results,
@@ -19,7 +18,7 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.trajectory import CallResult, Step, Trajectory
+from nexau.synth.data.spoken import AnyResult, AnyStep, AnyTrajectory
 from nexau.transports.protocol import Audio, Image, Resource, Text, ToolSpec
 
 Loss = Literal["all", "final"]
@@ -63,7 +62,7 @@ class ToolTables:
             found = self._known[text] = self._decoder.decode(text)
         return found
 
-    def merged(self, trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+    def merged(self, trajectory: AnyTrajectory) -> tuple[ToolSpec, ...]:
         """Everybody's tools but the sub-agents. Raises `Unfit` where two have the same name."""
         key = tuple([bytes(record.tools) for record in trajectory.agents])
         found = self._merged.get(key)
@@ -73,7 +72,7 @@ class ToolTables:
             found = self._merged[key] = self._merge(trajectory)
         return found
 
-    def _merge(self, trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+    def _merge(self, trajectory: AnyTrajectory) -> tuple[ToolSpec, ...]:
         names = {record.name for record in trajectory.agents}
         tools: dict[str, ToolSpec] = {}
         for record in trajectory.agents:
@@ -83,20 +82,40 @@ class ToolTables:
         return tuple(tools.values())
 
 
-def pieces(trajectory: Trajectory, tables: ToolTables, options: Options) -> Iterator[Piece]:
-    """Raises `Unfit`."""
-    by_agent: dict[str, list[Step]] = {}
-    for step in trajectory.steps:
-        by_agent.setdefault(step.agent, []).append(step)
+class Part(Struct, frozen=True, gc=False):
+    """One agent of a rollout."""
+
+    path: str
+    steps: list[AnyStep]
+    tools: tuple[ToolSpec, ...]
+
+
+def parts(trajectory: AnyTrajectory, tables: ToolTables) -> list[Part]:
+    """The agents, parents before their children, siblings by the number of the call."""
+    by_agent = _by_agent(trajectory)
     tools = {record.name: record.tools for record in trajectory.agents}
-    if options.flattened:
-        yield Piece("", _flattened(trajectory, by_agent, tables, options))
-        return
-    # Parents before their children, siblings by number of the call.
-    for path in sorted(by_agent, key=_order):
+    made: list[Part] = []
+    for path in sorted(by_agent, key=_order) if len(by_agent) > 1 else by_agent:
         raw = tools.get(definition_of(path, trajectory.agent))
-        specs = tables.of(raw) if raw is not None else ()
-        yield Piece(path, Conversation(_turns(by_agent[path], options), specs))
+        made.append(Part(path, by_agent[path], tables.of(raw) if raw is not None else ()))
+    return made
+
+
+def _by_agent(trajectory: AnyTrajectory) -> dict[str, list[AnyStep]]:
+    made: dict[str, list[AnyStep]] = {}
+    steps: tuple[AnyStep, ...] = trajectory.steps
+    for step in steps:
+        made.setdefault(step.agent, []).append(step)
+    return made
+
+
+def pieces(trajectory: AnyTrajectory, tables: ToolTables, options: Options) -> Iterator[Piece]:
+    """Raises `Unfit`."""
+    if options.flattened:
+        yield Piece("", _flattened(trajectory, _by_agent(trajectory), tables, options))
+        return
+    for part in parts(trajectory, tables):
+        yield Piece(part.path, Conversation(_turns(part.steps, options), part.tools))
 
 
 def definition_of(path: str, root: str) -> str:
@@ -110,11 +129,12 @@ def _order(path: str) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(number) if number.isdigit() else 0) for name, _, number in names)
 
 
-def _turns(steps: list[Step], options: Options) -> tuple[Turn, ...]:
+def _turns(steps: list[AnyStep], options: Options) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     last = len(steps) - 1
     for index, step in enumerate(steps):
-        _give(turns, step.prompt)
+        if step.prompt:
+            _give(turns, step.prompt)
         counted = options.loss == "all" or index == last
         turns.append(assistant(step, options, counted=counted))
         if step.results:
@@ -122,16 +142,20 @@ def _turns(steps: list[Step], options: Options) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def assistant(step: Step, options: Options, *, counted: bool = True) -> Assistant:
+def assistant(step: AnyStep, options: Options, *, counted: bool = True) -> Assistant:
     """What the model said in a step."""
     if counted and options.mask_errors:
         counted = not any(result.is_error for result in step.results)
-    calls = tuple([Call(c.id, c.name, c.arguments, c.malformed) for c in step.calls])
-    return Assistant(step.response, calls, step.reasoning, counted)
+    return Assistant(step.response, step.calls, step.reasoning, counted)
 
 
-def results(step: Step, options: Options) -> Results:
+def results(step: AnyStep, options: Options) -> Results:
     """What came back in a step. Raises `Unfit`."""
+    given: tuple[AnyResult, ...] = step.results
+    if len(step.calls) == 1 == len(given):
+        (call,), (result,) = step.calls, given
+        text = _text(result, step, options)
+        return Results((Observation(call.id, call.name, text, result.is_error),))
     if len(step.results) != len(step.calls):
         raise Unfit(f"{step.agent} turn {step.turn}: {len(step.calls)} calls, but "
                     f"{len(step.results)} results")  # fmt: skip
@@ -139,13 +163,13 @@ def results(step: Step, options: Options) -> Results:
         tuple(
             [
                 Observation(call.id, call.name, _text(result, step, options), result.is_error)
-                for call, result in zip(step.calls, step.results, strict=True)
+                for call, result in zip(step.calls, given, strict=True)
             ]
         )
     )
 
 
-def _text(result: CallResult, step: Step, options: Options) -> str:
+def _text(result: AnyResult, step: AnyStep, options: Options) -> str:
     content = result.content
     if len(content) == 1 and type(content[0]) is Text:
         return content[0].text
@@ -179,8 +203,7 @@ def _given(message: Message) -> Turn:
         case UserMessage():
             return User(message.content)
         case AssistantMessage():
-            calls = tuple(Call(c.id, c.name, c.arguments, c.malformed) for c in message.calls)
-            return Assistant(message.content, calls, message.reasoning, train=False)
+            return Assistant(message.content, message.calls, message.reasoning, train=False)
         case ToolMessage():
             text = tool_text(message)
             return Results((Observation(message.call_id, "", text, message.is_error),))
@@ -189,7 +212,7 @@ def _given(message: Message) -> Turn:
 class _Flat:
     """One agent with everybody's tools: delegations are replaced by what the sub-agents did."""
 
-    def __init__(self, by_agent: dict[str, list[Step]], options: Options) -> None:
+    def __init__(self, by_agent: dict[str, list[AnyStep]], options: Options) -> None:
         self.turns: list[Turn] = []
         self._by_agent = by_agent
         self._options = options
@@ -202,7 +225,7 @@ class _Flat:
                 _give(self.turns, step.prompt)
             self._step(step)
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: AnyStep) -> None:
         whole = assistant(step, self._options)
         observed = results(step, self._options).observations if step.results else ()
         below = [result.agent for result in step.results]
@@ -223,8 +246,8 @@ class _Flat:
 
 
 def _flattened(
-    trajectory: Trajectory,
-    by_agent: dict[str, list[Step]],
+    trajectory: AnyTrajectory,
+    by_agent: dict[str, list[AnyStep]],
     tables: ToolTables,
     options: Options,
 ) -> Conversation:
@@ -248,7 +271,7 @@ def _only_last(turns: list[Turn]) -> list[Turn]:
     ]
 
 
-def _with_prompts(turns: list[Turn], by_agent: dict[str, list[Step]]) -> Iterator[Turn]:
+def _with_prompts(turns: list[Turn], by_agent: dict[str, list[AnyStep]]) -> Iterator[Turn]:
     """The system prompts of sub-agents follow the root's, each under its name, once."""
     prompts: dict[str, str] = {}
     for path, steps in by_agent.items():

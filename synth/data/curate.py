@@ -20,6 +20,7 @@ from nexau.synth.data.stream import Line
 from nexau.synth.data.vectors import vectors, vendi
 from nexau.synth.lineage import bytes_id
 from nexau.synth.streams import stream
+from nexau.trajectory import Trajectory
 
 LENGTH = 0.3
 """What the longest is worth, of the whole of F, beside coverage."""
@@ -102,7 +103,7 @@ class Curator:
         self._sample: list[Candidate] = []
         self._random = stream(wanted.seed, "curate")
 
-    def look(self, line: Line, offset: int) -> None:
+    def look(self, line: Line[Trajectory], offset: int) -> None:
         """Takes one trajectory into account. `offset` is where its line begins in its file."""
         self.report.seen += 1
         refusal, faults = self._refusal(line)
@@ -137,7 +138,7 @@ class Curator:
         place = self._random.randrange(self.report.candidates)
         return place if place < self._wanted.sample else None
 
-    def _refusal(self, line: Line) -> tuple[str | None, tuple[str, ...]]:
+    def _refusal(self, line: Line[Trajectory]) -> tuple[str | None, tuple[str, ...]]:
         trajectory, wanted = line.trajectory, self._wanted
         if not trajectory.final:
             return "tried again later", ()

@@ -6,17 +6,22 @@ the reason; nothing else is left out in silence.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from nexau.synth.data.conversation import Unfit, canonical, difference
-from nexau.synth.data.convert import Options, ToolTables, pieces
+from nexau.synth.data.conversation import Unfit, difference, equal
+from nexau.synth.data.convert import Options, ToolTables, parts, pieces
 from nexau.synth.data.formats.base import Format, Head
 from nexau.synth.data.formats.rollouts import RolloutFormat
-from nexau.synth.data.stream import Line
+from nexau.synth.data.spoken import AnyTrajectory
+from nexau.synth.data.stream import Advance, Line, spoken, trajectories
 from nexau.synth.lineage import bytes_id
 from nexau.trajectory import Trajectory
+
+Made = tuple[str, bytes, str | None]
+"""The id of a record, the record, and why it is not to be written, if so."""
 
 
 class Quarantined(Struct, frozen=True, omit_defaults=True):
@@ -59,9 +64,19 @@ class Exporter:
         self._statuses = frozenset(statuses)
         self._read_back = read_back
         self._tables = ToolTables()
+        quick = getattr(type(format_), "quick", Format.quick)
+        self._quickly = read_back and not options.flattened and quick is not Format.quick
+
+    def read(
+        self, files: list[Path], advance: Advance | None = None
+    ) -> Iterator[Line[AnyTrajectory]]:
+        """The trajectories of files, with as much of them as the format needs."""
+        if isinstance(self._format, RolloutFormat):
+            return trajectories(files, advance)
+        return spoken(files, advance)
 
     def run(
-        self, lines: Iterable[Line], refuse: Callable[[Quarantined], object]
+        self, lines: Iterable[Line[AnyTrajectory]], refuse: Callable[[Quarantined], object]
     ) -> Iterator[bytes]:
         """Records as lines without newlines; what is quarantined goes to `refuse`."""
         one = self._format
@@ -73,7 +88,8 @@ class Exporter:
             self.totals.trajectories += 1
             lineage = bytes_id("rollout", line.data)
             if isinstance(one, RolloutFormat):
-                made = self._whole(one, trajectory, lineage)
+                assert isinstance(trajectory, Trajectory)
+                made: Iterable[Made] = self._whole(one, trajectory, lineage)
             else:
                 made = self._pieces(one, trajectory, lineage)
             for identity, record, reason in made:
@@ -91,9 +107,7 @@ class Exporter:
         if len(self.totals.reasons) < 1000 or kind in self.totals.reasons:
             self.totals.reasons[kind] += 1
 
-    def _whole(
-        self, one: RolloutFormat, trajectory: Trajectory, lineage: str
-    ) -> Iterator[tuple[str, bytes, str | None]]:
+    def _whole(self, one: RolloutFormat, trajectory: Trajectory, lineage: str) -> Iterator[Made]:
         try:
             record = one.write(trajectory, Head(trajectory.id, lineage, trajectory.reward))
             reason = one.compare(record, trajectory) if self._read_back else None
@@ -101,25 +115,43 @@ class Exporter:
             record, reason = b"", str(unfit)
         yield trajectory.id, record, reason
 
-    def _pieces(
-        self, one: Format, trajectory: Trajectory, lineage: str
-    ) -> Iterator[tuple[str, bytes, str | None]]:
+    def _pieces(self, one: Format, trajectory: AnyTrajectory, lineage: str) -> Iterable[Made]:
+        if self._quickly and (quick := self._quick(one, trajectory, lineage)) is not None:
+            return quick
+        return self._slowly(one, trajectory, lineage)
+
+    def _quick(self, one: Format, trajectory: AnyTrajectory, lineage: str) -> list[Made] | None:
+        """All records of a trajectory that has nothing out of the common."""
+        made: list[Made] = []
+        for part in parts(trajectory, self._tables):
+            head = Head(_identity(trajectory, part.path), lineage, trajectory.reward)
+            record = one.quick(part.steps, part.tools, head, self._options)
+            if record is None:
+                return None
+            made.append((head.id, record, None))
+        return made
+
+    def _slowly(self, one: Format, trajectory: AnyTrajectory, lineage: str) -> Iterator[Made]:
         try:
-            parts = list(pieces(trajectory, self._tables, self._options))
+            found = list(pieces(trajectory, self._tables, self._options))
         except Unfit as unfit:
             yield trajectory.id, b"", str(unfit)
             return
-        for part in parts:
-            below = part.path not in ("root", "")
-            identity = f"{trajectory.id}@{part.path}" if below else trajectory.id
+        for part in found:
+            identity = _identity(trajectory, part.path)
             record, reason = b"", None
             try:
                 held = one.fit(part.conversation)
                 record = one.write(held, Head(identity, lineage, trajectory.reward))
                 if self._read_back:
                     back = one.read(record)
-                    if canonical(held.turns) != canonical(back.turns) or held.tools != back.tools:
-                        reason = f"read back: {difference(held, back) or 'the tools differ'}"
+                    if not equal(held, back):
+                        reason = f"read back: {difference(held, back)}"
             except Unfit as unfit:
                 reason = str(unfit)
             yield identity, record, reason
+
+
+def _identity(trajectory: AnyTrajectory, path: str) -> str:
+    """Of a record: the rollout's, and the agent's path where it is not the root's."""
+    return trajectory.id if path in ("root", "") else f"{trajectory.id}@{path}"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -12,20 +12,25 @@ from msgspec import Struct
 from nexau.definition import DefinitionError
 from nexau.paths import missing
 from nexau.problems import display
+from nexau.synth.data.spoken import Spoken
 from nexau.trajectory import Trajectory
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Advance = Callable[[int], object]
 """Told of bytes read."""
+_BUFFER = 1 << 18
+"""Bytes: a line of twenty steps is 15 KB, and is read at once."""
 
 
-class Line(Struct, frozen=True, gc=False):
+class Line(Struct, Generic[T_co], frozen=True, gc=False):
     """One trajectory, as it stands in its file."""
 
     data: bytes
     """With its newline."""
     number: int
     """From 1."""
-    trajectory: Trajectory
+    trajectory: T_co
     file: str
 
 
@@ -72,13 +77,24 @@ def _holds_lines(file: Path) -> bool:
 
 def trajectories(
     files: list[Path], advance: Advance | None = None, *, strict: bool = True
-) -> Iterator[Line]:
+) -> Iterator[Line[Trajectory]]:
     """The trajectory lines of files, or of stdin (`-`), in order; other kinds are passed over.
 
     Raises `DefinitionError`, with file and line, for a line that is no JSON, or no trajectory,
     and at the end where there was none. Not strict: lines of other programs are passed over too.
     """
-    whole = msgspec.json.Decoder(Trajectory)
+    return _read(files, Trajectory, advance, strict=strict)
+
+
+def spoken(files: list[Path], advance: Advance | None = None) -> Iterator[Line[Spoken]]:
+    """The same lines, read for their conversations only."""
+    return _read(files, Spoken, advance, strict=True)
+
+
+def _read(
+    files: list[Path], kind: type[T], advance: Advance | None, *, strict: bool
+) -> Iterator[Line[T]]:
+    whole = msgspec.json.Decoder(kind)
     tags = msgspec.json.Decoder(_Tag)
     found = False
     for file in files:
@@ -113,7 +129,7 @@ def _lines(file: Path, advance: Advance | None) -> Iterator[bytes]:
             source = sys.stdin.buffer
         else:
             try:
-                source = stack.enter_context(file.open("rb"))
+                source = stack.enter_context(file.open("rb", buffering=_BUFFER))
             except OSError as error:
                 raise DefinitionError(
                     f"{display(file)}: cannot be read: {error.strerror}"

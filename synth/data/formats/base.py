@@ -20,6 +20,8 @@ from nexau.synth.data.conversation import (
     Turn,
     Unfit,
 )
+from nexau.synth.data.convert import Options
+from nexau.synth.data.spoken import AnyStep
 from nexau.transports.protocol import ToolSpec
 
 _KEPT = 256
@@ -55,6 +57,15 @@ class Format(ABC):
     @abstractmethod
     def read(self, line: bytes) -> Conversation:
         """As the readers of this format do. Raises `Unfit`."""
+
+    def quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        """The record of an agent's steps, parsed back and compared, in one pass; None where the way
+        by a conversation has to be gone, because there is none or something is out of the common.
+        It is that of `write`, to the byte.
+        """
+        return None
 
 
 class Tools:
@@ -137,10 +148,11 @@ def paired(
         if kind is Assistant:
             assert isinstance(turn, Assistant)
             calls = turn.calls
-            if rename is None and (turn.reasoning is None or (reasoning and turn.reasoning)):
-                made.append(turn)  # nothing to take out
-                continue
-            if calls and rename is not None:
+            if rename is None:
+                if turn.reasoning is None or (reasoning and turn.reasoning):
+                    made.append(turn)  # nothing to take out
+                    continue
+            elif calls:
                 calls = tuple([_renamed(c, rename(c, number + n)) for n, c in enumerate(calls)])
                 number += len(calls)
             thought = turn.reasoning if reasoning and turn.reasoning else None
@@ -165,10 +177,12 @@ def _results(turn: Results, calls: tuple[Call, ...], index: int, *, errors: bool
     seen = turn.observations
     if len(seen) != len(calls):
         raise Unfit(f"turn {index}: {len(seen)} results for {len(calls)} calls")
-    if len(calls) == 1 and (errors or not seen[0].is_error):
+    if len(calls) == 1:
         (call,), (one,) = calls, seen
-        if one.call_id == call.id and one.name == call.name:
+        failed = errors and one.is_error
+        if one.call_id == call.id and one.name == call.name and failed == one.is_error:
             return turn
+        return Results((Observation(call.id, call.name, one.text, failed),))
     return Results(
         tuple(
             [

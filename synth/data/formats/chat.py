@@ -11,7 +11,7 @@ holds markup of the format does not come back equal, and is found.
 
 import json
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -41,8 +41,23 @@ from nexau.transports.protocol import ToolSpec
 
 _encode = msgspec.json.Encoder().encode
 
-dumps = json.JSONEncoder(ensure_ascii=False).encode
-"""As templates render `tojson`: spaces after `,` and `:`."""
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
+_ALIKE = frozenset({str, int, bool, type(None)})
+"""What msgspec writes as the standard library does; floats it does not (1e16 and 1e+16)."""
+
+
+def dumps(value: Any) -> str:
+    """As templates render `tojson`: spaces after `,` and `:`."""
+    kind = type(value)
+    if kind is str:
+        return _encode(value).decode()
+    if kind is int:
+        return repr(value)
+    if kind is dict and _ALIKE.issuperset(map(type, value.values())):
+        return msgspec.json.format(_encode(value), indent=0).decode()
+    return _dumps(value)
+
+
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -73,7 +88,7 @@ class _Record(Struct, omit_defaults=True):
     reward: float | None = None
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True, gc=False):
     """A turn as it stands in the text."""
 
     role: str
@@ -83,7 +98,7 @@ class Part(NamedTuple):
     """Where the body begins in the text."""
 
 
-class Said(NamedTuple):
+class Said(Struct, frozen=True, gc=False):
     """An assistant's body, taken apart."""
 
     content: str
@@ -270,11 +285,13 @@ class Chat(Format):
         return tuple(turns)
 
     def _called(self, said: Said, number: int) -> tuple[Call, ...]:
-        made = [Call("", name, arguments) for name, arguments in said.calls]
+        if type(self).identity is Chat.identity:
+            return tuple([Call(f"c{number + n}", *made) for n, made in enumerate(said.calls)])
+        calls = [Call("", name, arguments) for name, arguments in said.calls]
         return tuple(
             [
                 Call(self.identity(call, number + n), call.name, call.arguments)
-                for n, call in enumerate(made)
+                for n, call in enumerate(calls)
             ]
         )
 
@@ -283,13 +300,21 @@ class Chat(Format):
         if len(texts) != len(calls):
             raise Unfit(f"{len(texts)} results for {len(calls)} calls")
         return Results(
-            tuple(
-                [
-                    Observation(call.id, call.name, text)
-                    for call, text in zip(calls, texts, strict=True)
-                ]
-            )
+            tuple([Observation(c.id, c.name, text) for c, text in zip(calls, texts, strict=True)])
         )
+
+
+def enclosed(text: str, opened: str, closed: str, place: int = 0) -> list[str]:
+    """What stands between marks, from `place` on, as `opened(.*?)closed` finds it."""
+    found: list[str] = []
+    while (start := text.find(opened, place)) >= 0:
+        start += len(opened)
+        end = text.find(closed, start)
+        if end < 0:
+            break
+        found.append(text[start:end])
+        place = end + len(closed)
+    return found
 
 
 def between(text: str, before: str, after: str) -> str:

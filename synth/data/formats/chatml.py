@@ -7,6 +7,8 @@ from nexau.synth.data.formats.chat import Chat, Part, between
 
 _START = "<|im_start|>"
 _END = "<|im_end|>\n"
+_ASSISTANT, _USER, _RESULTS = "assistant\n", "user\n", "user\n<tool_response>\n"
+_SAID, _ASKED, _CLOSED = len(_ASSISTANT), len(_USER), len(_END)
 _THINK, _THOUGHT = "<think>\n", "\n</think>\n\n"
 
 
@@ -55,22 +57,19 @@ class ChatML(Chat):
         pieces = text[start:].split(_START)
         if pieces[0]:
             raise Unfit(f"{pieces[0][:40]!r} outside of a turn")
-        place = start
+        place = start + len(_START)
         for piece in pieces[1:]:
-            place += len(_START)
-            role, newline, body = piece.partition("\n")
-            if not newline or not body.endswith(_END) or body.count("<|im_end|>") != 1:
+            if not piece.endswith(_END) or piece.count("<|im_end|>") != 1 or "\n" not in piece:
                 raise Unfit(f"a turn that is not closed once: {piece[:40]!r}")
-            inside = place + len(role) + 1
-            if role == "assistant":
-                parts.append(Part("assistant", body, inside))
-            elif role != "user":
-                raise Unfit(f"a turn of {role[:40]!r}")
-            elif body.startswith("<tool_response>\n"):
-                parts.append(Part("results", body[: -len(_END)], inside))
+            if piece.startswith(_ASSISTANT):
+                parts.append(Part("assistant", piece[_SAID:], place + _SAID))
+            elif piece.startswith(_RESULTS):
+                parts.append(Part("results", piece[_ASKED:-_CLOSED], place + _ASKED))
+            elif piece.startswith(_USER):
+                parts.append(Part("user", piece[_ASKED:-_CLOSED], place + _ASKED))
             else:
-                parts.append(Part("user", body[: -len(_END)], inside))
-            place += len(piece)
+                raise Unfit(f"a turn of {piece.partition(chr(10))[0][:40]!r}")
+            place += len(piece) + len(_START)
         return parts
 
     def read_results(self, body: str, calls: tuple[Call, ...]) -> list[str]:

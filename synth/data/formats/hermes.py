@@ -8,15 +8,17 @@ Readers take a call up to the first `</tool_call>`, so a string that holds it is
 """
 
 import json
-import re
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from nexau.synth.data.conversation import Assistant, Unfit
-from nexau.synth.data.formats.chat import Said, dumps, tool_json
+from nexau.synth.data.formats.chat import Said, dumps, enclosed, tool_json
 from nexau.synth.data.formats.chatml import ChatML
 from nexau.transports.protocol import ToolSpec
 
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_TAGS = ("<tool_call>", "</tool_call>")
 
 INTRODUCTION = (
     "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
@@ -55,14 +57,31 @@ class Hermes(ChatML):
         if place < 0:
             return Said(body, [], reasoning)
         content = body[: place - 1] if place else ""
-        return Said(content, [_call(text) for text in _CALL.findall(body, place)], reasoning)
+        return Said(content, [_call(text) for text in enclosed(body, *_TAGS, place)], reasoning)
+
+
+class _Call(Struct, gc=False):
+    name: str
+    arguments: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Call).decode
 
 
 def _call(text: str) -> tuple[str, dict[str, Any]]:
     try:
+        made = _decode(text)
+        return made.name, made.arguments
+    except (msgspec.DecodeError, RecursionError):
+        return _loosely(text)
+
+
+def _loosely(text: str) -> tuple[str, dict[str, Any]]:
+    """What Python's own reader takes beyond that."""
+    try:
         made = json.loads(text)
         return str(made["name"]), dict(made["arguments"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unfit(f"a <tool_call> that is no call: {text.strip()[:80]!r}: {error}") from None
 
 

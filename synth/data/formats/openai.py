@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from nexau.models.base import Message, SystemMessage, UserMessage
 from nexau.synth.data.conversation import (
     Assistant,
     Call,
@@ -23,7 +24,10 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
+from nexau.synth.data.convert import Options
 from nexau.synth.data.formats.base import Format, Head, ToolReader, bare, paired, raw_tools
+from nexau.synth.data.spoken import AnyResult, AnyStep
+from nexau.transports.protocol import Text, ToolSpec
 
 _encode = msgspec.json.Encoder().encode
 _arguments = msgspec.json.Decoder(dict[str, Any])
@@ -99,6 +103,36 @@ class OpenAI(Format):
         tools = raw_tools(conversation.tools)
         return _encode(_Record(messages, tools, head.id, head.lineage, head.reward))
 
+    def quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        messages: list[_Message] = []
+        last = len(steps) - 1
+        for index, step in enumerate(steps):
+            if step.prompt and not _give(messages, step.prompt):
+                return None
+            weight = 1 if options.loss == "all" or index == last else 0
+            if options.mask_errors and any(result.is_error for result in step.results):
+                weight = 0
+            if not step.calls:
+                if step.results:
+                    return None
+                messages.append(_Assistant(step.response, step.reasoning or None, [], weight))
+                continue
+            seen = _texts(step)
+            if seen is None:
+                return None
+            made = [
+                _Call(c.id, _Function(c.name, _encode(c.arguments).decode())) for c in step.calls
+            ]
+            messages.append(_Assistant(step.response or None, step.reasoning or None, made, weight))
+            messages += seen
+        listed = raw_tools(bare(tools))
+        record = _Record(messages, listed, head.id, head.lineage, head.reward)
+        line = _encode(record)
+        # All that is in it is text, arguments too: what is equal here is equal when it is read.
+        return line if self._decoder.decode(line) == record else None
+
     def read(self, line: bytes) -> Conversation:
         try:
             record = self._decoder.decode(line)
@@ -119,6 +153,37 @@ class OpenAI(Format):
             else:
                 turns.append(System(message.content))  # type: ignore[arg-type]
         return Conversation(tuple(turns), self._tools(record.tools))
+
+
+def _give(messages: list[_Message], prompt: tuple[Message, ...]) -> bool:
+    for message in prompt:
+        kind = type(message)
+        if kind is UserMessage:
+            messages.append(_User(message.content))  # type: ignore[arg-type]
+        elif kind is SystemMessage and not messages:
+            messages.append(_System(message.content))  # type: ignore[arg-type]
+        else:
+            return False
+    return True
+
+
+def _texts(step: AnyStep) -> list[_Tool] | None:
+    """The results, where each call has one that is a text, and arguments, and an id of its own."""
+    calls = step.calls
+    results: tuple[AnyResult, ...] = step.results
+    if len(calls) != len(results):
+        return None
+    if len(calls) > 1 and len({call.id for call in calls}) < len(calls):
+        return None
+    made: list[_Tool] = []
+    for call, result in zip(calls, results, strict=True):
+        if call.arguments is None or len(result.content) != 1:
+            return None
+        content = result.content[0]
+        if type(content) is not Text:
+            return None
+        made.append(_Tool(call.id, content.text))
+    return made
 
 
 def _assistant(turn: Assistant) -> _Assistant:

@@ -80,7 +80,7 @@ def all_types(schema: Any) -> set[str]:
 
 def qwen_value(text: str, schema: Any, *, known: bool) -> Any:
     """As Qwen3-Coder's readers: null for any type, then the parameter's one type."""
-    if text.lower() == "null":
+    if len(text) == 4 and text.lower() == "null":
         return None
     if not known:
         return text
