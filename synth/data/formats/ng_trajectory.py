@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from nexau.synth.data.conversation import Conversation, Unfit
-from nexau.synth.data.formats.base import Head, bare
+from nexau.synth.data.conversation import Unfit
+from nexau.synth.data.formats.base import Head
 from nexau.synth.data.formats.openai import OpenAI
 from nexau.synth.data.formats.rollouts import Node, RolloutFormat, decoded, nodes, unlike
 from nexau.trajectory import Step, Trajectory
@@ -117,8 +117,8 @@ class NgTrajectory(RolloutFormat):
             status = trajectory.status
         elif node.call_id is None:
             status = "cancelled"
-        held = node.piece.conversation
-        line = self._messages.write(Conversation(held.turns, bare(held.tools)), Head(node.path))
+        held = self._messages.fit(node.piece.conversation)
+        line = self._messages.write(held, Head(node.path))
         return _Invocation(
             node.path,
             trajectory.agent
