@@ -89,16 +89,22 @@ def qwen_value(text: str, schema: Any, *, known: bool) -> Any:
         return text
     if kind == "boolean":
         return text.lower() == "true"
+    if kind in ("integer", "number"):
+        try:
+            return int(text) if kind == "integer" else _any_number(text)
+        except ValueError:
+            return text
     try:
-        if kind == "integer":
-            return int(text)
-        if kind == "number":
-            value = float(text)
-            whole = "." not in text and "e" not in text.lower()
-            return int(value) if whole and value.is_integer() else value
         return json.loads(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         return literal(text)
+
+
+def _any_number(text: str) -> int | float:
+    """Raises ValueError."""
+    value = float(text)
+    whole = "." not in text and "e" not in text.lower()
+    return int(value) if whole and value.is_integer() else value
 
 
 def glm_value(text: str, kind: str | None) -> Any:
