@@ -34,6 +34,7 @@ class Attempt:
         "number",
         "outcome",
         "past",
+        "prepared",
         "scope",
     )
 
@@ -44,8 +45,11 @@ class Attempt:
         scope: Scope,
         past: Past | None,
         notes: tuple[str, ...],
+        prepared: Prepared,
     ) -> None:
         self.assignment = assignment
+        self.prepared = prepared
+        """With the servers that its task names."""
         self.number = number
         self.scope = scope
         self.past = past
@@ -57,7 +61,6 @@ class Attempt:
 
 
 def seal(
-    prepared: Prepared,
     attempt: Attempt,
     ended: Finished,
     judged: Judged,
@@ -66,7 +69,7 @@ def seal(
     final: bool,
 ) -> Trajectory:
     """The trajectory of an attempt that has ended."""
-    assignment, scope = attempt.assignment, attempt.scope
+    assignment, scope, prepared = attempt.assignment, attempt.scope, attempt.prepared
     task, recorder, began_at = assignment.task, scope.recorder, attempt.began_at
     if attempt.past is not None:
         began_at, seconds = attempt.past.began_at, seconds + attempt.past.seconds

@@ -337,6 +337,8 @@ class Task(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, 
     a check of its final state (docs/worlds.md, "Tasks and checks")."""
     user: User | None = None
     """Who goes on talking; None: the first answer ends the rollout."""
+    servers: tuple[str, ...] = ()
+    """Names of MCP servers in the agent file: the agents see these and no others. Empty: all."""
 
 
 class DefinitionError(ValueError):

@@ -1,7 +1,8 @@
 """From definitions to what rollouts run: models opened, servers started, tools bound by name."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -104,6 +105,7 @@ class Prepared:
         "max_tokens",
         "model",
         "name",
+        "narrow",
         "parallel_calls",
         "price",
         "prompt",
@@ -134,10 +136,60 @@ class Prepared:
         """Of this agent and all below it, each once, by key."""
         self.records: tuple[AgentRecord, ...] = ()
         """Of this agent and all below it, one for each name."""
+        self.narrow: dict[tuple[str, ...], Prepared] = {}
+        """With some of the servers only, by their names."""
+
+    def narrowed(self, names: tuple[str, ...]) -> "Prepared":
+        """As an agent that has none but these servers. Raises `DefinitionError` for one that
+        neither it nor an agent below it has.
+        """
+        found = self.narrow.get(names)
+        if found is None:
+            if len(self.narrow) >= MAX_NARROW:
+                self.narrow.clear()
+            found = self.narrow[names] = _narrowed(self, names)
+        return found
 
     def system_prompt(self, task: str, variables: Mapping[str, Any]) -> str:
         """Raises `DefinitionError`."""
         return self.prompt.text if self.fixed else render(self.prompt, task, variables)
+
+
+MAX_NARROW = 1_000
+"""Sets of servers for which an agent is kept."""
+
+
+def _narrowed(prepared: Prepared, names: tuple[str, ...]) -> Prepared:
+    known = {pool.name: pool for pool in prepared.servers}
+    for name in names:
+        if name not in known:
+            raise DefinitionError(f"no server {name!r}{hint(name, known, 'the agent has')}")
+    return _kept(prepared, frozenset(known[name].key for name in names))
+
+
+def _kept(prepared: Prepared, keys: frozenset[int]) -> Prepared:
+    """The agent, and all below it, with the servers of these keys."""
+    made = copy(prepared)
+    made.narrow = {}
+    made.children = {name: _kept(child, keys) for name, child in prepared.children.items()}
+    made.servers = tuple(pool for pool in prepared.servers if pool.key in keys)
+    made.tools = {
+        name: route
+        for name, route in prepared.tools.items()
+        if not isinstance(route, McpRoute) or route.key in keys
+    }
+    made.specs = tuple(
+        spec for spec in prepared.specs if spec.name in made.tools or spec.name in made.children
+    )
+    made.validators = {spec.name: prepared.validators[spec.name] for spec in made.specs}
+    own = prepared.records[0]
+    served = {name: each for name, each in own.served.items() if name in made.tools}
+    tools = msgspec.Raw(msgspec.json.encode(made.specs))
+    records = {own.name: AgentRecord(own.name, own.model, tools, served)}
+    for below in made.children.values():
+        records |= {record.name: record for record in below.records if record.name not in records}
+    made.records = tuple(records.values())
+    return made
 
 
 def bind(
@@ -199,9 +251,7 @@ def _add(specs: dict[str, ToolSpec], agent: Agent, spec: ToolSpec) -> None:
 def _mcp_tools(
     agent: Agent, servers: Mapping[str, ServerPool], taken: frozenset[str]
 ) -> Iterable[tuple[str, ToolSpec, McpRoute]]:
-    """Each MCP tool under the name that the agent sees. Those that clash, that could be taken for
-    one another, or for another server's, get their server's name before them.
-    """
+    """Each MCP tool under the name that the agent sees."""
     found: list[tuple[str, str, ToolSpec, McpRoute]] = []
     for entry in agent.tools:
         if isinstance(entry, McpTools):
@@ -210,12 +260,26 @@ def _mcp_tools(
                 (entry.prefix + spec.name, entry.server, spec, McpRoute(pool.key, spec.name))
                 for spec in _chosen(agent, entry, pool)
             ]
-    alike = Counter(skeleton(name) for name in (*taken, *(name for name, *_ in found)))
+    names = seen_names([(name, server) for name, server, *_ in found], servers, taken)
+    for seen, (_, _, spec, route) in zip(names, found, strict=True):
+        yield seen, spec, route
+
+
+def seen_names(
+    tools: Sequence[tuple[str, str]], servers: Iterable[str], taken: Iterable[str] = ()
+) -> list[str]:
+    """The name under which an agent sees each tool, of pairs of its name and its server. Those that
+    clash, with one another or with `taken`, or could be taken for another server's, get their
+    server's name before them.
+    """
+    alike = Counter(skeleton(name) for name in (*taken, *(name for name, _ in tools)))
     by_skeleton = {skeleton(server): server for server in servers}
-    for name, server, spec, route in found:
+    seen: list[str] = []
+    for name, server in tools:
         others = {begun for begun, other in by_skeleton.items() if other != server}
         clash = alike[skeleton(name)] > 1 or _poses(name, others)
-        yield (f"{server}_{name}" if clash else name), spec, route
+        seen.append(f"{server}_{name}" if clash else name)
+    return seen
 
 
 def _poses(name: str, others: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from nexau.assignments import Assignment
 from nexau.attempt import Attempt, Judged, derive_seed, seal
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
-from nexau.definition import Task
+from nexau.definition import DefinitionError, Task
 from nexau.journal.keeper import Journal
 from nexau.journal.past import Past
 from nexau.journal.recording import JournalRecorder, ResumedRecorder
@@ -25,7 +25,6 @@ from nexau.prepare import Prepared
 from nexau.recorder import Recorder
 from nexau.scope import Scope
 from nexau.servers import ToolsUnavailable
-from nexau.sessions import Session
 from nexau.trajectory import (
     Event,
     Finished,
@@ -143,13 +142,13 @@ class Slot(Actor):
         """Raises `Diverged` where servers cannot be brought back to where the past left them."""
         host = self.host
         attempt = self._open = Attempt(
-            assignment, number, self._scope(assignment, number, past), past, notes
+            assignment, number, self._scope(assignment, number, past), past, notes, host.prepared
         )
         if host.cancelled:
             return await self._seal(attempt, cancelled=True)
         host.running.add(self)
         try:
-            outcome = await self._perform(attempt.scope, past)
+            outcome = await self._perform(attempt)
             attempt.outcome = None if isinstance(outcome, Result) else outcome
         finally:
             host.running.discard(self)
@@ -181,8 +180,8 @@ class Slot(Actor):
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + SETTLE_SECONDS):
                 await scope.flush()
                 if host.grading is not UNGRADED and ended is not None:
-                    judged = await self._judge(scope, ended)
-                await self._release(scope.sessions)
+                    judged = await self._judge(attempt, ended)
+                await self._release(attempt)
                 if user is not None:
                     await user.stop()
         if isinstance(outcome, Diverged):
@@ -192,29 +191,36 @@ class Slot(Actor):
         interrupted = ended.status == "cancelled" and host.journal is not None
         final = ended.status != "failed" or attempt.number >= host.retries or host.cancelled
         final = final and not interrupted
-        return seal(host.prepared, attempt, ended, judged, seconds=seconds, final=final)
+        return seal(attempt, ended, judged, seconds=seconds, final=final)
 
-    def _perform(self, scope: Scope, past: Past | None) -> Awaitable[Performed]:
+    def _perform(self, attempt: Attempt) -> Awaitable[Performed]:
         """Sessions, then the agent; only what its judge needs where the attempt had ended."""
-        if past is None and not self.host.prepared.servers:
-            return self._play(scope, None)
-        return self._perform_with_sessions(scope, past)
+        named = attempt.prepared.servers or attempt.assignment.task.servers
+        if attempt.past is None and not named:
+            return self._play(attempt)
+        return self._perform_with_sessions(attempt)
 
-    async def _perform_with_sessions(self, scope: Scope, past: Past | None) -> Performed:
+    async def _perform_with_sessions(self, attempt: Attempt) -> Performed:
+        scope, past, task = attempt.scope, attempt.past, attempt.assignment.task
         ended = scope.recorder.ended is not None
         if ended and self.host.grading is UNGRADED:
             return None
+        if task.servers:
+            try:
+                attempt.prepared = attempt.prepared.narrowed(task.servers)
+            except DefinitionError as fault:
+                return RolloutError("tools", f"servers of the task: {fault}")
         began = time.perf_counter()
-        error = await self._acquire(scope.sessions) if self.host.prepared.servers else None
+        error = await self._acquire(attempt) if attempt.prepared.servers else None
         scope.queued = time.perf_counter() - began
         if error is not None:
             return error
         if past is not None:
             try:
-                await reissue(self.host.prepared, scope.sessions, past)
+                await reissue(attempt.prepared, scope.sessions, past)
             except Diverged as diverged:
                 return diverged
-        return None if ended else await self._play(scope, past)
+        return None if ended else await self._play(attempt)
 
     def _recorder(self, assignment: Assignment, attempt: int, past: Past | None) -> Recorder:
         host, journal = self.host, self.host.journal
@@ -236,13 +242,13 @@ class Slot(Actor):
             return None
         return self.context.spawn(user_of(task, seed, self.host.grading.user_model))
 
-    async def _judge(self, scope: Scope, finished: Finished) -> Judged:
+    async def _judge(self, attempt: Attempt, finished: Finished) -> Judged:
         """The score and the signals. A judge that fails leaves a note in place of a score."""
-        grading = self.host.grading
+        grading, scope = self.host.grading, attempt.scope
         steps = tuple(scope.recorder.steps)
         servers = {
             pool.name: Held(pool.config, scope.sessions[pool.key].link.connection)
-            for pool in self.host.prepared.servers
+            for pool in attempt.prepared.servers
             if pool.key in scope.sessions
         }
         ended = Ended(scope.task, finished, steps, scope.recorder.user, servers)
@@ -256,23 +262,23 @@ class Slot(Actor):
             return Judged(steps, score, note)
         return Judged(steps, score, note)
 
-    async def _acquire(self, sessions: dict[int, Session]) -> RolloutError | None:
+    async def _acquire(self, attempt: Attempt) -> RolloutError | None:
         """One session of each server, in an order that is the same for all: no deadlock."""
         try:
-            for pool in self.host.prepared.servers:
-                sessions[pool.key] = await pool.acquire()
+            for pool in attempt.prepared.servers:
+                attempt.scope.sessions[pool.key] = await pool.acquire()
         except ToolsUnavailable as error:
             return RolloutError("tools", str(error))
         return None
 
-    async def _release(self, sessions: dict[int, Session]) -> None:
-        for pool in self.host.prepared.servers:
-            session = sessions.get(pool.key)
+    async def _release(self, attempt: Attempt) -> None:
+        for pool in attempt.prepared.servers:
+            session = attempt.scope.sessions.get(pool.key)
             if session is not None:
                 await pool.release(session)
 
-    def _play(self, scope: Scope, past: Past | None) -> Awaitable[Result | RolloutError]:
-        prepared = self.host.prepared
+    def _play(self, attempt: Attempt) -> Awaitable[Result | RolloutError]:
+        prepared, scope, past = attempt.prepared, attempt.scope, attempt.past
         budget = Budget(prepared.limits) if past is None else past.budget(prepared)
         # The agent of an attempt that was cut off may not be gone yet.
         taken = any(child.name == "root" for child in self.context.children)

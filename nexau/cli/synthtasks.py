@@ -1,4 +1,4 @@
-"""`nexau synth tasks`: tasks of a world, with gold plans and checks, executed before described."""
+"""`nexau synth tasks`: tasks with gold plans and checks, executed before they are described."""
 
 from functools import partial
 from pathlib import Path
@@ -7,31 +7,41 @@ from typing import Annotated
 import msgspec
 import typer
 
-from nexau.cli.exits import OK, emit, say, stop
-from nexau.cli.options import LogLevel
+import nexau
+from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, say, stop
+from nexau.cli.interrupts import obey_signals
+from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.paths import is_dir
-from nexau.synth.tasks.generate import Generator, Settings
-from nexau.synth.tasks.source import WorldSource
+from nexau.servers import ToolsUnavailable
+from nexau.synth.tasks.crew import crew
+from nexau.synth.tasks.generate import Settings
+from nexau.synth.tasks.stands import agent_of, agent_yaml, stands_of
+from nexau.synth.tasks.workshop import Work
 from nexau.synth.tasks.writing import Writer
-from nexau.synth.worlds.reader import load_world
 
 MOST = 4
 """Numbers that are tried for each task that is wanted, before the command gives up."""
 
 EPILOG = """
+**SOURCE** is a world file, or a catalog of MCP servers that `nexau synth catalog` wrote. Of outside
+servers only tools marked `readOnlyHint` are called, and those that `--allow` names.
+
 **Examples**
 
 `nexau synth tasks examples/worlds/clinic.yaml --n 100 --out clinic.tasks.jsonl`
 
-`nexau synth tasks shop.yaml --n 20 --fusion 3 | jq .input`
+`nexau synth tasks shop.yaml bank.yaml clinic.yaml --n 200 --fusion 2 --out tasks.jsonl`, then
+`nexau rollout tasks.agent.yaml tasks.jsonl --check`
+
+`nexau synth tasks tools.yaml --allow echo --n 20 | jq .input`
 
 Each line is a task for `nexau rollout`: the request, a gold plan that was really executed, and a
-check. With `--out`, a run that was killed goes on where it was, a report stands beside the file,
-and what was refused is kept with its reasons in `rejected/`.
+check. With `--out`, an agent that has all the servers and a report stand beside the file, a run
+that was killed goes on where it was, and what was refused is kept with its reasons in `rejected/`.
 
-**Exit codes.** 0 done · 1 the world does not give so many different tasks · 2 wrong input ·
-130 interrupted
+**Exit codes.** 0 done · 1 the sources do not give so many different tasks, or a server cannot be
+had · 2 wrong input · 130 interrupted
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -40,61 +50,119 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 class Request(msgspec.Struct, frozen=True):
     """What was asked for on the command line."""
 
-    world: Path
+    work: Work
     count: int
-    settings: Settings
-    rows: int | None
     out: Path | None
+    workers: int
+    agent: Path | None
 
 
 @app.command(epilog=EPILOG)
 def tasks(
-    world: Annotated[Path, typer.Argument(metavar="WORLD", help="A world file.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="World files and catalogs.")
+    ],
     n: Annotated[int, typer.Option("--n", min=1, help="How many tasks.")] = 100,
     seed: Annotated[int, typer.Option(help="Same seed, same tasks.")] = 7,
     fusion: Annotated[
-        int, typer.Option(min=1, max=6, help="How many sources have to meet in every task.")
+        int,
+        typer.Option(
+            min=1,
+            max=6,
+            help="How many sources have to meet in every task; of several servers, if given.",
+        ),
     ] = 1,
-    rows: Annotated[
-        int | None, typer.Option(min=1, help="Scale the world's seeded rows to about so many.")
+    distractors: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64, help="Servers that a task does not need and its agent has, if given."
+        ),
+    ] = 2,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[SERVER/]TOOL", help="A tool of an outside server that may be called."
+        ),
     ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[SERVER/]TOOL", help="A tool of an outside server to leave alone."),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Scale each world's seeded rows to about so many.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that make tasks.")] = 1,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there, and go on with what is there.")
     ] = None,
+    agent: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The agent's file; beside --out if not given."),
+    ] = None,
     log_level: LogLevel = "warning",
+    backend: Backend = "uvloop",
 ) -> None:
-    """Make tasks for a world: executed first, described afterwards."""
-    if out is not None and not is_dir(out.parent):
-        stop(f"--out: no directory {out.parent}")
-    request = Request(world, n, Settings(seed, fusion), rows, out)
-    start(partial(_tasks, request), backend="asyncio", log_level=log_level)
+    """Make tasks for worlds and MCP servers: executed first, described afterwards."""
+    for option, target in (("--out", out), ("--agent", agent)):
+        if target is not None and not is_dir(target.parent):
+            stop(f"{option}: no directory {target.parent}")
+    if agent is None and out is not None:
+        agent = out.with_suffix(".agent.yaml")
+    folder = str(agent.parent if agent is not None else Path())
+    try:
+        stands = stands_of(sources, rows)
+    except nexau.DefinitionError as error:
+        stop(str(error))
+    settings = Settings(seed, fusion, distractors)
+    work = Work(tuple(stands), settings, folder, tuple(allow or ()), tuple(skip or ()))
+    request = Request(work, n, out, workers, agent)
+    start(partial(_tasks, request), backend=backend, log_level=log_level)
 
 
 async def _tasks(request: Request) -> int:
-    source = WorldSource(load_world(request.world), rows=request.rows)
-    try:
-        return await _make(request, Generator(source, request.settings))
-    finally:
-        source.close()
+    code = INTERRUPTED
+    async with obey_signals(grace=0):
+        code = await _make(request)
+    return code  # noqa: RET504 - a signal may end the block early
 
 
-async def _make(request: Request, generator: Generator) -> int:
+async def _make(request: Request) -> int:
     writer = Writer(request.out, emit)
     try:
         writer.resume()
     except ValueError as error:
         stop(str(error))
     report = writer.report
-    while report.accepted < request.count and report.numbers < MOST * request.count:
-        writer.take(await generator.make(writer.next_number))
+    try:
+        if report.accepted < request.count:
+            async with crew(request.work, writer.next_number, request.workers) as ranges:
+                async for made in ranges:
+                    for each in made:
+                        if report.accepted < request.count:
+                            writer.take(each)
+                    most = MOST * request.count
+                    if report.accepted >= request.count or report.numbers >= most:
+                        break
+    except ToolsUnavailable as error:
+        stop(str(error), FAILED)
+    except ValueError as error:
+        stop(str(error))
+    _write_agent(request)
     _tell(request, writer)
     if report.accepted < request.count:
+        names = ", ".join(stand.name for stand in request.work.stands)
         stop(
-            f"{request.world.name} gave {report.accepted} different tasks for {report.numbers} "
-            "numbers; ask for fewer, or scale it up with --rows",
-            1,
+            f"{names} gave {report.accepted} different tasks for {report.numbers} numbers; ask for "
+            "fewer, or scale worlds up with --rows",
+            FAILED,
         )
     return OK
+
+
+def _write_agent(request: Request) -> None:
+    if request.agent is not None:
+        made = agent_of(request.work.stands, request.agent.parent)
+        request.agent.write_bytes(agent_yaml(made))
 
 
 def _tell(request: Request, writer: Writer) -> None:
@@ -110,3 +178,5 @@ def _tell(request: Request, writer: Writer) -> None:
     if request.out is not None:
         target = request.out.with_suffix(".report.json")
         target.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if request.agent is not None:
+        say(f"agent: {request.agent}")

@@ -6,25 +6,15 @@ from typing import Any
 
 from nexau.synth.tasks.lookups import asks, natural
 from nexau.synth.tasks.phrases import TEXTS
-from nexau.synth.tasks.source import Session, WorldSource
-from nexau.synth.tasks.structs import Param, Reply, Tool
+from nexau.synth.tasks.sitting import Sitting
+from nexau.synth.tasks.source import WorldSource
+from nexau.synth.tasks.structs import Attempt, Param, Tool
 from nexau.synth.worlds.state import Row
 
 TRIES = 14
 _LIMITS = ("limit", "offset", "page")
 _OPTIONAL = 0.35
 """Share of the optional parameters that a call gives."""
-
-
-class Attempt:
-    """One way to call a tool, and what came of it."""
-
-    __slots__ = ("arguments", "reply", "tool")
-
-    def __init__(self, tool: Tool, arguments: dict[str, Any], reply: Reply) -> None:
-        self.tool = tool
-        self.arguments = arguments
-        self.reply = reply
 
 
 class Attempts:
@@ -34,25 +24,33 @@ class Attempts:
         self._source = source
 
     async def succeed(
-        self, session: Session, tool: Tool, chance: Random, known: Mapping[str, Any]
+        self,
+        session: Sitting,
+        tool: Tool,
+        chance: Random,
+        known: Mapping[str, Any],
+        fixed: Mapping[str, Any] | None = None,
     ) -> Attempt | None:
-        """`known` holds keys by noun that should be used where they fit."""
+        """`known` holds keys by noun that should be used where they fit, `fixed` arguments that
+        are as they are.
+        """
         for _ in range(TRIES):
             arguments = self.arguments(tool, chance, known)
             if arguments is None:
                 return None
-            reply = await session.call(tool.name, arguments)
+            arguments |= fixed or {}
+            reply = await session.call(tool, arguments)
             if not reply.error:
                 return Attempt(tool, arguments, reply)
         return None
 
-    async def refused(self, session: Session, tool: Tool, chance: Random) -> Attempt | None:
+    async def refused(self, session: Sitting, tool: Tool, chance: Random) -> Attempt | None:
         """A call that a rule refuses; on the way, one may succeed and change things."""
         for _ in range(TRIES):
             arguments = self.arguments(tool, chance, {})
             if arguments is None:
                 return None
-            reply = await session.call(tool.name, arguments)
+            reply = await session.call(tool, arguments)
             if reply.error and not reply.error.startswith(("invalid_", "no_such_", "unknown_")):
                 return Attempt(tool, arguments, reply)
         return None
@@ -131,7 +129,7 @@ class Attempts:
         for field, named in entities[entity].shape.references.values():
             if named in chosen:
                 key = chosen[named][entities[named].shape.key]
-                return [row for row in self._source.rows(entity) if row[field] == key]
+                return self._source.referring(entity, field, key)
         return []
 
     def _plain(self, tool: Tool, param: Param, chance: Random, chosen: Mapping[str, Row]) -> Any:

@@ -5,9 +5,10 @@ from random import Random
 from typing import Any
 
 from nexau.synth.tasks.lookups import Lookup, Lookups
-from nexau.synth.tasks.source import Session
+from nexau.synth.tasks.sitting import Sitting
 from nexau.synth.tasks.structs import (
     Argument,
+    Attempt,
     Draft,
     Found,
     Given,
@@ -29,42 +30,49 @@ class Unusable(Exception):
 class Builder:
     """One draft while it grows. What calls brought back when they were tried is kept."""
 
-    def __init__(self, lookups: Lookups, chance: Random) -> None:
+    def __init__(self, lookups: Mapping[str, Lookups], chance: Random) -> None:
+        """`lookups` by source; a source without them has no rows that could be looked up."""
         self.draft = Draft([], [])
         self.tried: dict[str, Reply] = {}
         """By the step's id: in the initial state for reads, after those before it for writes."""
-        self.made: dict[str, Found] = {}
-        """Keys of rows that earlier steps added, by noun."""
+        self.made: dict[tuple[str, str], Found] = {}
+        """Keys of rows that earlier steps added, by source and noun."""
         self._lookups = lookups
         self._chance = chance
 
-    async def add(self, tool: Tool, arguments: Mapping[str, Any], reply: Reply, hops: int) -> Step:
+    async def add(self, attempt: Attempt, hops: int) -> Step:
         """A step that has been tried with success; what it takes is looked up, `hops` deep."""
-        grounded: dict[str, Argument] = {}
-        for name, value in arguments.items():
+        tool, grounded = attempt.tool, dict[str, Argument]()
+        for name, (brought, pointer) in attempt.links.items():
+            before = await self.add(brought, hops)
+            grounded[name] = Found(before.id, pointer, attempt.arguments[name])
+        for name, value in attempt.arguments.items():
+            if name in grounded:
+                continue
             param = tool.param(name)
             if param.ref and not isinstance(value, list):
-                grounded[name] = await self.ground(param.ref, value, hops)
+                grounded[name] = await self.ground(tool.server, param.ref, value, hops)
             else:
                 fixed = not param.values and param.kind == "string"
-                grounded[name] = self._seen(name, value) or Given(value, fixed)
-        return self._step(tool, grounded, reply)
+                seen = self._seen(tool.server, name, value)
+                grounded[name] = seen or Given(value, fixed)
+        return self._step(tool, {name: grounded[name] for name in attempt.arguments}, attempt.reply)
 
     async def ground(
-        self, noun: str, key: Any, hops: int, above: frozenset[Any] = frozenset()
+        self, server: str, noun: str, key: Any, hops: int, above: frozenset[Any] = frozenset()
     ) -> Argument:
         """Where a key comes from: a row just made, a lookup, or the request itself. `above` are
         the keys that are looked up by it: no lookup goes in a circle.
         """
-        made = self.made.get(noun)
+        made = self.made.get((server, noun))
         if made is not None and made.value == key:
             return made
-        known = self._known(noun, key)
+        known = self._known(server, noun, key)
         if known is not None:
             return known
-        if hops <= 0:
+        if hops <= 0 or server not in self._lookups:
             return Given(key)
-        lookups = await self._lookups.of(noun, key, self._chance)
+        lookups = await self._lookups[server].of(noun, key, self._chance)
         # What one call brought already need not be looked up by another: "their order 5".
         lookups.sort(key=self._is_new)
         inside = above | {key}
@@ -76,9 +84,11 @@ class Builder:
                 return found
         return Given(key)
 
-    def _known(self, noun: str, key: Any) -> Argument | None:
+    def _known(self, server: str, noun: str, key: Any) -> Argument | None:
         """What was said or found already is taken from there: the order's own customer."""
         for step in self.draft.steps:
+            if step.tool.server != server:
+                continue
             for leaf in self.tried[step.id].leaves if step.tool.reads else ():
                 if leaf.noun == noun and leaf.value == key:
                     return Found(step.id, leaf.pointer, key)
@@ -89,7 +99,7 @@ class Builder:
 
     def _is_new(self, lookup: Lookup) -> bool:
         return not any(
-            step.tool.name == lookup.tool.name and step.values == lookup.arguments
+            _same_tool(step.tool, lookup.tool) and step.values == lookup.arguments
             for step in self.draft.steps
         )
 
@@ -97,17 +107,20 @@ class Builder:
         if len(self.draft.steps) >= MAX_STEPS:
             return None
         arguments: dict[str, Argument] = {}
+        server = lookup.tool.server
         for name, value in lookup.arguments.items():
             ref = lookup.tool.param(name).ref
             deeper = hops - 1 if self._chance.random() < 0.75 else 0
-            arguments[name] = await self.ground(ref, value, deeper, above) if ref else Given(value)
+            arguments[name] = (
+                await self.ground(server, ref, value, deeper, above) if ref else Given(value)
+            )
         step = self._step(lookup.tool, arguments, lookup.reply)
         return Found(step.id, lookup.leaf.pointer, lookup.leaf.value)
 
     def _step(self, tool: Tool, arguments: dict[str, Argument], reply: Reply) -> Step:
         values = {name: argument.value for name, argument in arguments.items()}
         for step in self.draft.steps:
-            if step.tool.reads and step.tool.name == tool.name and step.values == values:
+            if step.tool.reads and _same_tool(step.tool, tool) and step.values == values:
                 return step
         if len(self.draft.steps) >= MAX_STEPS:
             raise Unusable("too many steps")
@@ -117,18 +130,22 @@ class Builder:
         if not tool.reads:
             for leaf in reply.leaves:
                 if leaf.noun and leaf.noun == tool.makes:
-                    self.made[leaf.noun] = Found(step.id, leaf.pointer, leaf.value)
+                    self.made[tool.server, leaf.noun] = Found(step.id, leaf.pointer, leaf.value)
         return step
 
-    def _seen(self, name: str, value: Any) -> Found | None:
+    def _seen(self, server: str, name: str, value: Any) -> Found | None:
         """A number that an earlier step brought under the same name is taken from there."""
         if isinstance(value, bool) or not isinstance(value, int | float) or value < SMALL:
             return None
         for step in self.draft.steps:
-            for leaf in self.tried[step.id].leaves:
+            for leaf in self.tried[step.id].leaves if step.tool.server == server else ():
                 if leaf.name == name and leaf.value == value:
                     return Found(step.id, leaf.pointer, value)
         return None
+
+
+def _same_tool(one: Tool, other: Tool) -> bool:
+    return one.name == other.name and one.server == other.server
 
 
 def pruned(draft: Draft) -> Draft:
@@ -167,15 +184,15 @@ def turns(draft: Draft) -> list[list[Step]]:
     return split
 
 
-async def execute(draft: Draft, session: Session) -> None:
-    """Makes every call of the plan, in order, on a fresh session, and keeps what came back.
+async def execute(draft: Draft, sitting: Sitting) -> None:
+    """Makes every call of the plan, in order, on fresh states, and keeps what came back.
 
     Raises `Unusable` where a call fails, or brings another value than when it was tried.
     """
     draft.replies = {}
     for turn in turns(draft):
         for step in turn:
-            reply = await session.call(step.tool.name, step.values)
+            reply = await sitting.call(step.tool, step.values)
             draft.replies[step.id] = reply
             for argument in step.arguments.values():
                 if isinstance(argument, Found):

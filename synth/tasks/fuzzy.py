@@ -28,9 +28,11 @@ _LEADS = (
 )
 
 
-def fuzzified(text: str, today: date, chance: Random) -> str:
-    """Dates are told from today, small numbers in words, orders softened; nothing is lost."""
-    made = _DATE.sub(lambda found: _told(found, today), text)
+def fuzzified(text: str, today: date | None, chance: Random) -> str:
+    """Dates are told from today, where there is one, small numbers in words, orders softened;
+    nothing is lost.
+    """
+    made = text if today is None else _DATE.sub(lambda found: _told(found, today), text)
     made = _NUMBER.sub(lambda found: _word(found), made)
     for plain, soft in _SOFTER:
         if plain in made and chance.random() < 0.8:

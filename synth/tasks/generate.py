@@ -1,4 +1,4 @@
-"""Tasks of a world by number: each is a pure function of (world, seed, options, its number).
+"""Tasks of sources by number: each is a pure function of (sources, seed, options, its number).
 
 A number is tried several times; what is refused, and why, is counted. Near-duplicates are seen by
 whoever puts the numbers in order, so that neither the order of the work nor the number of workers
@@ -6,37 +6,45 @@ shows in the result.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from nexau.definition import Saying, Task, User
-from nexau.synth.lineage import content_id, made_by, record, stamp
+from nexau.definition import Task
+from nexau.synth.lineage import made_by, record, stamp
 from nexau.synth.streams import stream
 from nexau.synth.tasks.acceptance import Acceptance, Verdict, names_a_tool
+from nexau.synth.tasks.across import ACROSS, MANY
 from nexau.synth.tasks.building import Unusable
-from nexau.synth.tasks.drafting import FUSED, Drafter, problem_types, provenance
-from nexau.synth.tasks.fuzzy import fuzzified
-from nexau.synth.tasks.goldplans import conversation, gold_plan
-from nexau.synth.tasks.nouns import article, shown, spoken
+from nexau.synth.tasks.drafting import FUSED, Drafter, provenance
 from nexau.synth.tasks.outside import alien, chat
 from nexau.synth.tasks.personas import persona
-from nexau.synth.tasks.requests import Said, joined, say
-from nexau.synth.tasks.source import WorldSource
-from nexau.synth.tasks.structs import Draft, Given
-from nexau.synth.tasks.taskchecks import check_of
+from nexau.synth.tasks.sitting import Sources
+from nexau.synth.tasks.source import Source
+from nexau.synth.tasks.structs import Draft
+from nexau.synth.tasks.taskchecks import answer_of, states_of
+from nexau.synth.tasks.telling import (
+    Shape,
+    Story,
+    Words,
+    leaked,
+    sources_met,
+    today_of,
+    told,
+    unsaid,
+    worded,
+)
 from nexau.synth.tasks.typetree import Drawn, TypeTree
-from nexau.synth.worlds.checks import compile_check
+from nexau.synth.worlds.checks import AnswerForm
 from nexau.synth.worlds.state import Changes
 
 TRIES = 40
 WIDEN = 10
 """Tries after which one level of the problem type is let go."""
 DIFFICULTIES = {"easy": 0.2, "medium": 0.5, "hard": 0.3}
-Shape = Literal["plain", "fuzzy", "conversation", "staged", "chat", "alien"]
 SHAPES: Mapping[Shape, float] = {
     "plain": 0.58,
     "fuzzy": 0.14,
@@ -53,6 +61,10 @@ class Settings(Struct, frozen=True):
     seed: int = 7
     fusion: int = 1
     """How many sources have to meet in a task."""
+    distractors: int = 2
+    """Servers that a task does not need and that its agent has all the same, where there are so
+    many.
+    """
 
 
 class Made(Struct, frozen=True):
@@ -63,214 +75,170 @@ class Made(Struct, frozen=True):
     refused: dict[str, int]
     """Reasons, and how many tries ended so."""
     verdict: Verdict = Verdict()
-    key: str = ""
-    """What is compared for near-duplicates."""
 
 
 class Generator:
-    """The tasks of one world."""
+    """The tasks of one desk of sources."""
 
-    def __init__(self, source: WorldSource, settings: Settings) -> None:
-        self.source = source
+    def __init__(self, sources: Sources | Source, settings: Settings) -> None:
+        """Raises ValueError for sources of which no task can be made so."""
+        self.sources = sources if isinstance(sources, Sources) else Sources([sources])
         self.settings = settings
-        self.world_id = content_id("world", source.world.form)
-        self._drafter = Drafter(source)
-        self._acceptance = Acceptance(source)
-        types = problem_types(source)
-        if settings.fusion > 1:
-            types = [each for each in types if each[2] in (*FUSED, "change")]
-        self._tree = TypeTree(types)
+        self._drafter = Drafter(self.sources)
+        self._acceptance = Acceptance(self.sources)
+        leaves = [each for each in self._drafter.leaves if self._is_wanted(each[2])]
+        if not leaves:
+            raise ValueError("nothing can be asked of these servers in this way")
+        self.tree = TypeTree(leaves)
         self._drawn: list[Drawn] = []
+
+    def _is_wanted(self, kind: str) -> bool:
+        """Whether so many sources can meet in a problem of this kind."""
+        fusion = self.settings.fusion
+        if fusion == 1:
+            return True
+        if len(self.sources) == 1:
+            return kind in (*FUSED, "change")
+        return kind.startswith(ACROSS) and (fusion == 2 or kind.removeprefix(ACROSS) in MANY)
 
     def type_of(self, number: int) -> Drawn:
         """The problem type of a number: drawn in their order, whatever became of those before."""
         while len(self._drawn) <= number:
-            drawn = self._tree.draw(stream(self.settings.seed, "type", len(self._drawn)))
-            self._tree.counts[drawn.leaf] += 1
+            drawn = self.tree.draw(stream(self.settings.seed, "type", len(self._drawn)))
+            self.tree.counts[drawn.leaf] += 1
             self._drawn.append(drawn)
         return self._drawn[number]
 
     async def make(self, number: int) -> Made:
-        """The task of a number, or why there is none."""
+        """The task of a number in the grammar's words, or why there is none."""
+        story, refused = await self.story(number)
+        if story is None:
+            return Made(number, None, refused)
+        return Made(number, self.tell(story, story.words), refused, story.verdict)
+
+    async def story(self, number: int) -> tuple[Story | None, dict[str, int]]:
+        """The draft of a number that was accepted, and why tries were refused."""
         seed = self.settings.seed
         fixed = stream(seed, "task", number)
         difficulty = fixed.choices(list(DIFFICULTIES), list(DIFFICULTIES.values()))[0]
         shape = fixed.choices(list(SHAPES), list(SHAPES.values()))[0]
+        if self.settings.fusion > 1 and shape in ("chat", "alien", "conversation"):
+            shape = "plain"
         drawn = self.type_of(number)
         refused: Counter[str] = Counter()
         for attempt in range(TRIES):
             chance = stream(seed, "task", number, attempt)
+            # What cannot be made as drawn is made of the nearest type that can.
+            kept = drawn.kept[: max(0, len(drawn.kept) - attempt // WIDEN)]
+            leaf = chance.choice(self.tree.within(kept))
             try:
-                made = await self._try(number, attempt, drawn, difficulty, shape, chance)
+                return await self._try(number, leaf, difficulty, shape, chance), dict(refused)
             except Unusable as error:
                 refused[str(error)] += 1
-                continue
-            return Made(number, made[0], dict(refused), made[1], made[2])
-        return Made(number, None, dict(refused))
+        return None, dict(refused)
 
     async def _try(
-        self,
-        number: int,
-        attempt: int,
-        drawn: Drawn,
-        difficulty: str,
-        shape: Shape,
-        chance: Random,
-    ) -> tuple[Task, Verdict, str]:
-        # What cannot be made as drawn is made of the nearest type that can.
-        kept = drawn.kept[: max(0, len(drawn.kept) - attempt // WIDEN)]
-        leaf = chance.choice(self._tree.within(kept))
+        self, number: int, leaf: tuple[str, ...], difficulty: str, shape: Shape, chance: Random
+    ) -> Story:
         fusion = self.settings.fusion
-        changes: Mapping[str, Changes] = {}
-        if fusion > 1 and shape in ("chat", "alien", "conversation"):
-            shape = "plain"
+        changes: Mapping[str, Mapping[str, Changes]] = {}
         if shape in ("chat", "alien"):
-            draft = chat(chance) if shape == "chat" else alien(self.source.tools, chance)
+            needed, distractors = self._beside((), chance)
+            draft = chat(chance) if shape == "chat" else self._alien(distractors, chance)
             leaf = (leaf[0], "outside", shape, "")
-            if draft is None:
-                raise Unusable("every wish comes near to a tool")
         else:
             draft, changes = await self._drafter.draft(leaf[2], leaf[3], difficulty, fusion, chance)
-        if fusion > 1 and sources(draft) < fusion:
+            servers = list(dict.fromkeys(step.tool.server for step in draft.steps))
+            needed, distractors = self._beside(servers, chance)
+        asked = [(goal.kind, goal.target, goal.field, goal.facts) for goal in draft.goals]
+        if any(asked.count(each) > 1 for each in asked):
+            raise Unusable("one thing is asked for twice")
+        if fusion > 1 and sources_met(draft) < fusion:
             raise Unusable("too few sources meet")
-        who = persona(chance)
-        said = say(draft, who, chance)
-        text = joined(said, who, chance)
-        self._vet(draft, said, text)
-        check = check_of(self.source.world, draft, changes)
-        verdict = self._acceptance.verdict(
-            draft, said.answers, compile_check(self.source.world, check), chance
-        )
-        if verdict.reason:
-            raise Unusable(verdict.reason)
         if shape == "conversation" and len(draft.goals) < 2:
             shape = "staged"
-        task = self._shaped(shape, draft, said, text, check, changes, chance)
-        metadata: dict[str, Any] = {
-            "persona": who.text,
-            "difficulty": difficulty,
-            "type": list(leaf),
-            "shape": shape,
-            "servers": [self.source.name],
-            "tags": sorted({goal.kind for goal in draft.goals}),
-            "sources": sources(draft),
-            "arguments": provenance(draft.steps),
-        }
-        if task.metadata:
-            metadata |= task.metadata
-        return self._finished(number, task, metadata), verdict, text
+        who = persona(chance)
+        words, answers = worded(draft, who, shape, today_of(self.sources, needed), chance)
+        faults = self.faults(draft, words.text)
+        if faults:
+            raise Unusable(faults[0])
+        states = states_of(self.sources, (*needed, *distractors), changes)
+        answer = answer_of(self.sources, draft)
+        form = msgspec.convert(answer, AnswerForm)
+        verdict = await self._acceptance.verdict(draft, answers, states, form, chance)
+        if verdict.reason:
+            raise Unusable(verdict.reason)
+        return Story(
+            number, draft, shape, difficulty, leaf, who, words, answers, states, answer, needed,
+            distractors, verdict,
+        )  # fmt: skip
 
-    def _vet(self, draft: Draft, said: Said, text: str) -> None:
-        used = frozenset(step.tool.name for step in draft.steps)
-        if names_a_tool(text, self.source.tools, used) is not None:
-            raise Unusable("the request names a tool")
+    def _alien(self, servers: Sequence[str], chance: Random) -> Draft:
+        tools = [tool for name in servers for tool in self.sources.tools_of(name)]
+        draft = alien(tools, chance)
+        if draft is None:
+            raise Unusable("every wish comes near to a tool")
+        return draft
+
+    def _beside(
+        self, needed: Sequence[str], chance: Random
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The servers that a task needs, and those that stand beside them."""
+        names = list(self.sources.by_name)
+        if len(names) == 1:
+            return tuple(names), ()
+        others = [name for name in names if name not in needed]
+        least = 0 if needed else 1
+        count = min(len(others), max(least, self.settings.distractors))
+        return tuple(needed), tuple(chance.sample(others, count))
+
+    def faults(self, draft: Draft, text: str) -> list[str]:
+        """What is wrong with a request's words."""
+        used = frozenset(step.tool.shown for step in draft.steps)
+        found: list[str] = []
+        if names_a_tool(text, self.sources.tools, used) is not None:
+            found.append("the request names a tool")
         if unsaid(draft, text):
-            raise Unusable("the request lacks a value that the plan takes from it")
-        for goal in draft.goals:
-            for fact in goal.facts:
-                if goal.kind not in ("chat", "change") and _stands_in(fact.value, text):
-                    raise Unusable("the request holds its answer")
+            found.append("the request lacks a value that the plan takes from it")
+        if leaked(draft, text):
+            found.append("the request holds its answer")
+        return found
 
-    def _shaped(
-        self,
-        shape: Shape,
-        draft: Draft,
-        said: Said,
-        text: str,
-        check: dict[str, Any],
-        changes: Mapping[str, Changes],
-        chance: Random,
-    ) -> Task:
-        answer = " ".join(said.answers)
-        plan = gold_plan(draft, answer)
-        if shape == "fuzzy":
-            today = date.fromisoformat(self.source.world.today[:10])
-            fuzzy = fuzzified(text, today, chance)
-            return Task(fuzzy, plan=plan, check=check, metadata={"original": text})
-        if shape == "staged":
-            noun = article(spoken(draft.step(draft.goals[0].target).tool.noun or "matter"))
-            again = f"{noun[0].upper()}{noun[1:]} again."
-            first = chance.choice(
-                (f"I need help with {noun}.", f"Hello, it is about {noun}.", again)
-            )
-            opening = {"turns": [], "answer": "What exactly do you need?"}
-            user = User(goal=text, says=(Saying(text),), expects=_expected(check))
-            plan = opening | {"then": [plan]}
-            return Task(first, plan=plan, check=check, user=user, metadata={"original": text})
-        if shape == "conversation":
-            parts = [Draft(draft.steps, [goal], draft.replies) for goal in draft.goals]
-            checks = [check_of(self.source.world, part, changes) for part in parts]
-            expected = [_expected(each) for each in checks]
-            says = tuple(
-                Saying(part, before)
-                for part, before in zip(said.parts[1:], expected[:-1], strict=True)
-            )
-            user = User(goal=text, says=says, expects=expected[-1])
-            last = {**check, **({"answer": checks[-1]["answer"]} if expected[-1] else {})}
-            if not expected[-1]:
-                last.pop("answer", None)
-            plan = conversation(draft, said.answers)
-            first = said.parts[0]
-            return Task(first, plan=plan, check=last, user=user, metadata={"original": text})
-        return Task(text, plan=plan, check=check)
-
-    def _finished(self, number: int, task: Task, metadata: dict[str, Any]) -> Task:
-        settings = self.settings
+    def tell(self, story: Story, words: Words, writer: str = "grammar") -> Task:
+        """The task of a story in these words."""
+        settings, number = self.settings, story.number
+        task = told(story, words, self.sources, stream(settings.seed, "telling", number))
+        metadata: dict[str, Any] = {
+            "persona": story.who.text,
+            "difficulty": story.difficulty,
+            "type": list(story.leaf),
+            "shape": story.shape,
+            "servers": list(story.needed),
+            "tags": sorted({goal.kind for goal in story.draft.goals}),
+            "sources": sources_met(story.draft),
+            "arguments": provenance(story.draft.steps),
+            **task.metadata,
+        }
+        if len(self.sources) > 1:
+            metadata["distractors"] = list(story.distractors)
+            metadata["calls"] = {
+                step.id: f"{step.tool.server}/{step.tool.name}" for step in story.draft.steps
+            }
+        if writer != "grammar":
+            metadata["writer"] = writer
         made = made_by(
             "nexau synth tasks", seed=settings.seed, fusion=settings.fusion, number=number
         )
         core = {"input": task.input, "plan": task.plan, "check": task.check}
-        name = f"{self.source.name}-{number:05}"
-        lineage = record("task", core, (self.world_id,), made, name=name)
-        return Task(
-            task.input,
-            name,
-            plan=task.plan,
-            metadata=stamp(metadata, lineage),
-            check=task.check,
-            user=task.user,
-        )
+        name = f"{self._label()}-{number:05}"
+        names = story.needed or story.distractors
+        parents = tuple(self.sources.by_name[each].identity for each in names)
+        lineage = record("task", core, parents, made, name=name)
+        return msgspec.structs.replace(task, id=name, metadata=stamp(metadata, lineage))
+
+    def _label(self) -> str:
+        joined = "+".join(self.sources.by_name)
+        return joined if len(joined) <= MAX_LABEL else f"{len(self.sources)}-servers"
 
 
-def sources(draft: Draft) -> int:
-    """How many calls that need no other meet in the goal that takes the most of them."""
-    roots = {step.id for step in draft.steps if not step.needs}
-    by_id = {step.id: step for step in draft.steps}
-
-    def below(name: str) -> frozenset[str]:
-        step = by_id[name]
-        own = {name} if name in roots and step.tool.reads else set()
-        return frozenset(own).union(*[below(each) for each in step.needs])
-
-    found = [
-        len(frozenset().union(*[below(x) for x in (goal.target, *goal.others) if x]))
-        for goal in draft.goals
-    ]
-    return max(found, default=0)
-
-
-def unsaid(draft: Draft, text: str) -> list[Any]:
-    """Values that the plan takes from the request and that do not stand in it."""
-    folded = text.casefold()
-    given = [
-        value
-        for step in draft.steps
-        for argument in step.arguments.values()
-        if isinstance(argument, Given)
-        for value in (argument.value if isinstance(argument.value, list) else [argument.value])
-    ]
-    return [
-        value
-        for value in given
-        if str(value).casefold() not in folded and shown(value).casefold() not in folded
-    ]
-
-
-def _expected(check: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an answer has to hold, as a user expects it."""
-    return tuple(check.get("answer", {}).get("contains", ()))
-
-
-def _stands_in(value: Any, text: str) -> bool:
-    wanted = str(value)
-    return len(wanted) > 1 and wanted.casefold() in text.casefold()
+MAX_LABEL = 48

@@ -1,13 +1,18 @@
 """What can be asked of results: a field, a number of rows, the most of something, a comparison."""
 
+import re
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from nexau.synth.tasks.structs import Fact, Goal, Leaf, Reply, Step
+from nexau.synth.tasks.structs import Fact, Goal, Leaf, Operand, Reply, Step
 
 _DULL = frozenset({"count", "total", "next_offset", "done"})
 MAX_FACTS = 2
+LONGEST = 200
+"""Characters of a text that an answer can be asked to hold."""
+_LINE = re.compile(r"^\W*([A-Za-z][A-Za-z ]{1,30}): (\S.{0,79})$", re.MULTILINE)
+_TOKEN = re.compile(r"\d{4}-\d\d-\d\d(?:T[\d:.+Z-]+)?|-?\d+(?:\.\d+)?(?![\w.-]*\w)")
 
 
 def rows_of(reply: Reply) -> dict[str, list[dict[str, Leaf]]]:
@@ -31,6 +36,8 @@ def askable(leaf: Leaf) -> bool:
     value = leaf.value
     if value is None or isinstance(value, bool | list | dict) or leaf.noun:
         return False
+    if isinstance(value, str) and (len(value) > LONGEST or "\n" in value):
+        return False
     return leaf.name not in _DULL and value != "" and leaf.name not in ("id", "limit", "offset")
 
 
@@ -42,11 +49,40 @@ def look(step: Step, reply: Reply, chance: Random) -> Goal | None:
     """One or two fields of the row that a call gives."""
     given = {str(value) for value in step.values.values()}
     leaves = [leaf for leaf in plain(reply) if askable(leaf) and str(leaf.value) not in given]
-    if not leaves:
+    if not leaves or [leaf.name for leaf in reply.leaves] == ["result"]:
         return None
     chosen = chance.sample(leaves, min(len(leaves), chance.choice((1, 1, MAX_FACTS))))
     facts = tuple(Fact(leaf.name, leaf.value, step.id, leaf.pointer) for leaf in chosen)
     return Goal("look", step.id, facts)
+
+
+def look_text(step: Step, reply: Reply, chance: Random) -> Goal | None:
+    """What a text says under a label, or the only value in it that was not given."""
+    given = {str(value) for value in step.values.values()}
+    told = {name: value for name, value in told_in(reply).items() if value not in given}
+    if not told:
+        return None
+    name = chance.choice(sorted(told))
+    return Goal("look", step.id, (Fact(name, told[name]),), field=name, detail="text")
+
+
+def told_in(reply: Reply) -> dict[str, str]:
+    """The lines of a text that are `label: value`; without any, its last number or date, or the
+    whole where it is short.
+    """
+    texts = [x.value for x in reply.leaves if isinstance(x.value, str)]
+    if len(reply.leaves) != 1 or not texts:
+        return {}
+    lines = {
+        name.strip().casefold().replace(" ", "_"): value.strip().rstrip(".")
+        for name, value in _LINE.findall(texts[0])
+    }
+    if lines:
+        return lines
+    tokens = _TOKEN.findall(texts[0])
+    if tokens and len(texts[0]) <= LONGEST:
+        return {"result": tokens[-1]}
+    return {"result": texts[0]} if len(texts[0]) <= LONGEST // 3 and "\n" not in texts[0] else {}
 
 
 def look_row(step: Step, reply: Reply, chance: Random) -> Goal | None:
@@ -119,8 +155,8 @@ def constrained(
     """How many rows of one list have more of something than the most of another list."""
     for at, rows in _shuffled(rows_of(replies[one.id]), chance):
         others = rows_of(replies[other.id]).get(at, [])
-        names = [name for name in rows[0] if _sortable(rows, name) and others]
-        names = [name for name in names if _sortable(others, name) and numeric(rows[0][name])]
+        names = [name for name in rows[0] if sortable(rows, name) and others]
+        names = [name for name in names if sortable(others, name) and numeric(rows[0][name])]
         for name in names:
             top = max(others, key=lambda row: row[name].value)[name]
             some = sum(row[name].value > top.value for row in rows)
@@ -148,12 +184,49 @@ def contradicted(
     return Goal("contradict", one.id, facts, (other.id,), name)
 
 
+def resolved(one: Step, other: Step, replies: Mapping[str, Reply], chance: Random) -> Goal | None:
+    """Two records that disagree; the one with the later date counts."""
+    pairs = [{leaf.name: leaf for leaf in plain(replies[step.id])} for step in (one, other)]
+    left, right = pairs
+    shared = sorted(left.keys() & right.keys())
+    told = [
+        name
+        for name in shared
+        if askable(left[name]) and askable(right[name]) and not dated(left[name])
+        and left[name].value != right[name].value
+    ]  # fmt: skip
+    dates = [
+        name
+        for name in shared
+        if dated(left[name]) and dated(right[name]) and left[name].value != right[name].value
+    ]
+    if not told or not dates:
+        return None
+    name, date = chance.choice(told), chance.choice(dates)
+    operands = tuple(
+        Operand(step.id, leaf.pointer, leaf.value)
+        for step, leaves in zip((one, other), pairs, strict=True)
+        for leaf in (leaves[name], leaves[date])
+    )
+    value = (left if left[date].value > right[date].value else right)[name].value
+    return Goal("resolve", one.id, (Fact(name, value),), (other.id,), name, date, operands=operands)
+
+
+def dated(leaf: Leaf) -> bool:
+    """Whether it is a date or a moment."""
+    return is_dated(leaf.name) and isinstance(leaf.value, str) and bool(leaf.value)
+
+
+def is_dated(name: str) -> bool:
+    return name.endswith(("_on", "_at", "_date")) or name == "date"
+
+
 def most(step: Step, reply: Reply, chance: Random) -> Goal | None:
     """The row with the most or the least of a number, or the first or last by a date."""
     for _, rows in _shuffled(rows_of(reply), chance):
         if len(rows) < 2:
             continue
-        fields = [name for name in rows[0] if _sortable(rows, name)]
+        fields = [name for name in rows[0] if sortable(rows, name)]
         chance.shuffle(fields)
         for name in fields:
             high = chance.random() < 0.6
@@ -182,14 +255,18 @@ def worked_out(goal: Goal, replies: Mapping[str, Reply]) -> Any:
     needed = [replies.get(name) for name in (goal.target, *goal.others)]
     if any(reply is None or reply.error for reply in needed):
         return None
+    if goal.operands:
+        return _of_operands(goal, replies)
     first, *rest = [reply for reply in needed if reply is not None]
+    if goal.detail == "text":
+        return told_in(first).get(goal.field)
     if goal.kind in ("compare", "total"):
         leaves = [leaf for reply in (first, *rest) for leaf in plain(reply)]
         values = [leaf.value for leaf in leaves if leaf.name == goal.field and numeric(leaf)]
         if len(values) != len(needed):
             return None
         if goal.kind == "total":
-            return _sum(values)
+            return added(values)
         return max(values) if goal.detail == "most" else min(values)
     rows = rows_of(first).get(goal.detail, [])
     if goal.kind == "constrain":
@@ -202,16 +279,46 @@ def worked_out(goal: Goal, replies: Mapping[str, Reply]) -> Any:
     return sum(str(row[name].value) == goal.said for row in rows)
 
 
-COMPUTED = frozenset({"count", "total", "constrain", "compare"})
+def _of_operands(goal: Goal, replies: Mapping[str, Reply]) -> Any:
+    """What values with fields of their own come to; None where one of them is missing."""
+    values = [operand_of(each, replies[each.call]) for each in goal.operands]
+    if any(value is None for value in values):
+        return None
+    if goal.kind == "total":
+        return added(values)
+    if goal.kind == "resolve":
+        value, date, other, later = values
+        return other if later > date else value
+    if goal.kind == "constrain":
+        at, _, name = goal.field.rpartition("/")
+        rows = rows_of(replies[goal.target]).get(at, [])
+        return sum(row[name].value > values[0] for row in rows if name in row)
+    return max(values) if goal.detail == "most" else min(values)
+
+
+def operand_of(operand: Operand, reply: Reply) -> Any:
+    """Its value in another result; None where it is not there."""
+    if operand.counted:
+        rows = rows_of(reply).get(operand.pointer)
+        return None if rows is None else len(rows)
+    return next((leaf.value for leaf in reply.leaves if leaf.pointer == operand.pointer), None)
+
+
+def computed(goal: Goal) -> bool:
+    """Whether its answer has to be worked out from results: no reference to one gives it."""
+    return goal.kind in COMPUTED or goal.detail == "text"
+
+
+COMPUTED = frozenset({"count", "total", "constrain", "compare", "resolve"})
 """Kinds of goals whose answer has to be worked out from results."""
 
 
-def _sum(values: Sequence[Any]) -> Any:
-    added = sum(values)
-    return round(added, 6) if isinstance(added, float) else added
+def added(values: Sequence[Any]) -> Any:
+    total = sum(values)
+    return round(total, 6) if isinstance(total, float) else total
 
 
-def _sortable(rows: Sequence[Mapping[str, Leaf]], name: str) -> bool:
+def sortable(rows: Sequence[Mapping[str, Leaf]], name: str) -> bool:
     leaves = [row[name] for row in rows if name in row]
     if len(leaves) != len(rows) or any(leaf.value is None or leaf.noun for leaf in leaves):
         return False
@@ -248,11 +355,11 @@ def total(steps: Sequence[Step], replies: Mapping[str, Reply], chance: Random) -
         return None
     name = chance.choice(fields)
     values = [_plain_leaf(replies[step.id], name).value for step in steps]
-    added = _sum(values)
-    if added in values or not added:
+    together = added(values)
+    if together in values or not together:
         return None
     first, *rest = steps
-    return Goal("total", first.id, (Fact(name, added),), tuple(s.id for s in rest), name)
+    return Goal("total", first.id, (Fact(name, together),), tuple(s.id for s in rest), name)
 
 
 def _shared(steps: Sequence[Step], replies: Mapping[str, Reply]) -> list[str]:

@@ -45,4 +45,4 @@ def call_of(step: Step) -> dict[str, Any]:
         else argument.value
         for name, argument in step.arguments.items()
     }
-    return {"id": step.id, "name": step.tool.name, "arguments": arguments}
+    return {"id": step.id, "name": step.tool.shown, "arguments": arguments}

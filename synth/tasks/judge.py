@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from nexau.definition import Agent, DefinitionError, Server
 from nexau.judging import Ended, Held, score_of
-from nexau.synth.worlds.checks import AnswerForm, CheckForm, compile_check
+from nexau.nearest import hint
+from nexau.synth.worlds.checks import AnswerForm, Check, CheckForm, compile_check
 from nexau.synth.worlds.compiled import World
-from nexau.synth.worlds.evaluate import answer_findings, evaluate
+from nexau.synth.worlds.evaluate import Outcome, answer_findings, evaluate
 from nexau.synth.worlds.reader import load_world
 from nexau.synth.worlds.state import Changes, State, Template, changes_of
 from nexau.trajectory import Score
@@ -32,6 +33,14 @@ class Served:
         self.initial: State = self.template.state()
         self.checks: dict[bytes, Any] = {}
         """Compiled checks, by their JSON: repeats share one."""
+
+
+class WorldsCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A check that is about several worlds: a state of each, and one answer."""
+
+    worlds: dict[str, dict[str, Any]]
+    """Checks without an answer, by the name of the world or of its server."""
+    answer: AnswerForm | None = None
 
 
 class WorldJudge:
@@ -60,20 +69,12 @@ class WorldJudge:
         answer = ended.finished.answer or ""
         if check is None:
             return None
+        if isinstance(check, dict) and "worlds" in check:
+            return await self._many(ended, check, answer)
         name = self._server_of(ended)
         if name is None:
             return _answered(ended, check, answer)
-        served = self._served[name]
-        compiled = self._compiled(served, check)
-        changes: Mapping[str, Changes] = {}
-        if compiled.form.changes is not None or compiled.expect or compiled.values:
-            changes = await _read(served.world, ended.servers[name])
-        after = served.template.state_after(changes) if changes else served.initial
-        try:
-            outcome = evaluate(compiled, served.initial, after, answer, changes)
-        finally:
-            if after is not served.initial:
-                after.close()
+        compiled, outcome = await self._outcome(ended, name, check, answer)
         components = {
             part: outcome.score(part)  # type: ignore[arg-type]
             for part, asked in (
@@ -83,6 +84,53 @@ class WorldJudge:
             if asked
         }
         return score_of(ended, components, tuple(outcome.failures()))
+
+    async def _outcome(
+        self, ended: Ended, name: str, check: Any, answer: str
+    ) -> tuple[Check, Outcome]:
+        """What a check finds in the world that a server serves."""
+        served = self._served[name]
+        compiled = self._compiled(served, check)
+        changes: Mapping[str, Changes] = {}
+        if compiled.form.changes is not None or compiled.expect or compiled.values:
+            changes = await _read(served.world, ended.servers[name])
+        after = served.template.state_after(changes) if changes else served.initial
+        try:
+            return compiled, evaluate(compiled, served.initial, after, answer, changes)
+        finally:
+            if after is not served.initial:
+                after.close()
+
+    async def _many(self, ended: Ended, check: dict[str, Any], answer: str) -> Score:
+        """The final states of several worlds, and the answer."""
+        try:
+            form = msgspec.convert(check, WorldsCheck)
+        except msgspec.ValidationError as error:
+            raise DefinitionError(f"task {ended.task.id}: check: {error}") from None
+        state, notes = 1.0, list[str]()
+        for world, part in form.worlds.items():
+            name = self._serving(ended, world)
+            _, outcome = await self._outcome(ended, name, part, "")
+            state *= outcome.score("state")
+            notes += [f"{world}: {failure}" for failure in outcome.failures()]
+        components = {"state": state}
+        if form.answer is not None:
+            findings = answer_findings(form.answer, answer)
+            failures = [f"{each.wanted}: {each.evidence}" for each in findings if not each.passed]
+            components["answer"] = float(not failures)
+            notes += failures
+        return score_of(ended, components, tuple(notes))
+
+    def _serving(self, ended: Ended, world: str) -> str:
+        """The server of the rollout that serves a world, by its name or the world's."""
+        names = [name for name in ended.servers if name in self._served]
+        for name in names:
+            if world in (name, self._served[name].world.name):
+                return name
+        raise DefinitionError(
+            f"task {ended.task.id}: its check is about the world {world!r}, which no server of the "
+            f"agent serves{hint(world, names, 'worlds')}"
+        )
 
     def _server_of(self, ended: Ended) -> str | None:
         """The server whose world the check is about: the only one, or the one the task names."""
@@ -139,7 +187,7 @@ def worlds_of(agent: Agent) -> dict[str, tuple[str, int | None, int | None]]:
     found: dict[str, tuple[str, int | None, int | None]] = {}
     base = agent.source.parent if agent.source is not None else Path()
     for name, server in agent.mcp_servers.items():
-        served = _served_by(server, base)
+        served = served_by(server, base)
         if served is not None:
             found[name] = served
     for child in agent.agents:
@@ -152,7 +200,7 @@ def exposed(agent: Agent) -> Agent:
     base = agent.source.parent if agent.source is not None else Path()
     servers = {
         name: replace(server, args=(*server.args, EXPOSE))
-        if _served_by(server, base) is not None and EXPOSE not in server.args
+        if served_by(server, base) is not None and EXPOSE not in server.args
         else server
         for name, server in agent.mcp_servers.items()
     }
@@ -160,7 +208,8 @@ def exposed(agent: Agent) -> Agent:
     return replace(agent, mcp_servers=servers, agents=children)
 
 
-def _served_by(server: Server, base: Path) -> tuple[str, int | None, int | None] | None:
+def served_by(server: Server, base: Path) -> tuple[str, int | None, int | None] | None:
+    """The file, seed and rows of the world that a server serves; None for any other server."""
     arguments = list(server.args)
     for at in range(len(arguments) - 2):
         if arguments[at : at + 2] != ["world", "serve"]:

@@ -103,9 +103,10 @@ class Lookups:
             return []
         keys = [
             each[shapes[other].shape.key]
-            for each in self._source.rows(other)
-            if any(each[field] == key for field in fields)
+            for field in fields
+            for each in self._source.referring(other, field, key)
         ]
+        keys = list(dict.fromkeys(keys))
         return chance.sample(keys, min(len(keys), MAX_TRIES))
 
 

@@ -1,5 +1,6 @@
 """Noun phrases for rows and values: `the order placed on 2026-02-20 of customer C-1022`."""
 
+import re
 from random import Random
 from typing import Any
 
@@ -7,17 +8,21 @@ from nexau.synth.tasks.building import Unusable, leaf_at
 from nexau.synth.tasks.goals import rows_of, telling
 from nexau.synth.tasks.lookups import asks
 from nexau.synth.tasks.phrases import LABELS, MOMENTS, PARTICIPLES
-from nexau.synth.tasks.structs import Argument, Draft, Given, Leaf, Reply, Step
+from nexau.synth.tasks.structs import Argument, Draft, Found, Given, Leaf, Reply, Step
+
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_./:]")
 
 
 def spoken(name: str) -> str:
-    """A name as words: `postal_code` is `postal code`."""
-    return name.replace("_", " ").strip()
+    """A name as words: `postal_code` is `postal code`, and so are `postal-code`, `postalCode`."""
+    if name.islower() and "-" not in name:
+        return name.replace("_", " ").strip()
+    return " ".join(_HUMPS.sub(" ", name).replace("_", " ").split()).casefold()
 
 
 def label(name: str) -> str:
     """A field as people call it: `unit_price` is `unit price`, `order_id` `order number`."""
-    *front, last = name.split("_")
+    *front, last = spoken(name).split() or [""]
     return " ".join([*front, LABELS.get(last, last)])
 
 
@@ -71,6 +76,13 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def singular(noun: str) -> str:
+    if noun.endswith("ies") and len(noun) > 4:
+        return f"{noun[:-3]}y"
+    ended = noun.endswith("s") and not noun.endswith(("ss", "us", "is"))
+    return noun[:-1] if ended else noun
+
+
 class Nouns:
     """Phrases for one draft. What it says once it may refer to afterwards."""
 
@@ -108,7 +120,10 @@ class Nouns:
                 if len(exact) != 1 or exact[0] is not row:
                     raise Unusable("a search finds several")
             self.literals.append(query)
-            return f" {shown(query)}{self._context(step)}"
+            which = f" {shown(query)}{self._context(step)}"
+            if leaf.name != "id" and step.tool.noun not in ("", noun):
+                return f" of the {spoken(step.tool.noun)}{which}"
+            return which
         if len(rows) == 1:
             return self._context(step)
         mark = telling({k: v for k, v in row.items() if v is not leaf}, rows)
@@ -146,13 +161,15 @@ class Nouns:
             elif param.ref:
                 parts.append(f" {self.of(argument, param.ref)}")
             elif not _searches(step, name):
-                parts.append(self._scalar(name, argument))
+                parts.append(_joining("".join(parts), self._scalar(step, name, argument)))
         return "".join(parts)
 
-    def _scalar(self, name: str, argument: Argument) -> str:
+    def _scalar(self, step: Step, name: str, argument: Argument) -> str:
         """A value that is no key, after its noun."""
         if not isinstance(argument, Given):
-            return f" with the same {label(name)}"
+            carried = self.carried(step, argument)
+            said = f"{carried} as the {label(name)}" if carried else f"the same {label(name)}"
+            return f" with {said}"
         self.literals.append(argument.value)
         return f" {bounded(name, argument.value)}"
 
@@ -179,15 +196,30 @@ class Nouns:
         return f"{self._bare(step)}{self._scalars(step)}".strip()
 
     def _bare(self, step: Step) -> str:
-        words = [w for w in step.tool.name.split("_") if w]
+        words = spoken(step.tool.name).split()
         return f"the {' '.join(words[1:] if len(words) > 1 else words)}"
 
     def _scalars(self, step: Step) -> str:
         said = ""
         for name, argument in step.arguments.items():
             if not step.tool.param(name).ref and not _searches(step, name):
-                said += self._scalar(name, argument)
+                said += _joining(said, self._scalar(step, name, argument))
         return said
+
+    def carried(self, step: Step, argument: Found) -> str:
+        """The field of a record of another server, or of another kind, that an argument is; empty
+        where the request has said the value's name already.
+        """
+        source = self._draft.step(argument.call)
+        if source.tool.server == step.tool.server and not self._lone(source):
+            return ""
+        leaf = leaf_at(self._replies[source.id], argument.pointer)
+        assert leaf is not None
+        return f"the {label(leaf.name)} of {self.subject(source)}"
+
+    def _lone(self, step: Step) -> bool:
+        """Whether nothing of a call's result is a key: nothing else in the request tells it."""
+        return not any(leaf.noun for leaf in self._replies[step.id].leaves)
 
     def rows(self, step: Step, at: str) -> str:
         """The rows of a list that a call gives: `orders of the customer ...`."""
@@ -203,6 +235,12 @@ class Nouns:
             if _searches(step, name) and isinstance(argument, Given):
                 return str(argument.value)
         return None
+
+
+def _joining(before: str, phrase: str) -> str:
+    """`with a 3 and b 4`: the second `with` is an `and`."""
+    again = before.startswith(" with ") and phrase.startswith(" with ")
+    return f" and {phrase.removeprefix(' with ')}" if again else phrase
 
 
 def shown_key(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Requests that no tool serves: small talk with an answer, and wishes of other trades."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from random import Random
 
 from nexau.synth.similarity import similarity
@@ -50,12 +50,12 @@ def chat(chance: Random) -> Draft:
     return Draft([], [Goal("chat", "", (Fact("answer", value),), detail=lead + text)])
 
 
-def alien(tools: Mapping[str, Tool], chance: Random) -> Draft | None:
+def alien(tools: Iterable[Tool], chance: Random) -> Draft | None:
     """A wish that nothing here can grant; None where a tool comes near to all of them."""
-    wishes = list(WISHES)
+    wishes, every = list(WISHES), list(tools)
     chance.shuffle(wishes)
     for wish in wishes:
-        near = max((similarity(wish, tool.description) for tool in tools.values()), default=0.0)
+        near = max((similarity(wish, tool.description) for tool in every), default=0.0)
         if near < ALIEN:
             ask = chance.choice(("Please {}.", "Could you {}?", "I would like you to {}."))
             return Draft([], [Goal("alien", "", detail=ask.format(wish))])

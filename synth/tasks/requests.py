@@ -17,7 +17,7 @@ from nexau.synth.tasks.nouns import (
 )
 from nexau.synth.tasks.personas import Persona
 from nexau.synth.tasks.phrases import OTHER_VERB, VERBS
-from nexau.synth.tasks.structs import Draft, Fact, Given, Goal, Reply, Step
+from nexau.synth.tasks.structs import Draft, Fact, Given, Goal, Operand, Reply, Step
 
 
 class Said(Struct, frozen=True):
@@ -77,6 +77,8 @@ def _question(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
             text = f"how many {rows} have the {label(name)} {shown(value)}"
             return text, text
         return f"how many {rows} there are", f"how many {rows} are there"
+    if goal.operands:
+        return _met(draft, goal, nouns)
     if goal.kind == "constrain":
         name = goal.field.rsplit("/", 1)[1]
         rows = nouns.rows(step, goal.detail)
@@ -95,7 +97,8 @@ def _question(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
         rows = nouns.rows(step, f"/{goal.field.split('/')[1]}")
         what = f"the {_asked(fact)} of the one among the {rows} {_extreme(name, goal.detail)}"
         return what, f"what is {what}"
-    where = _one_row(draft, step, goal, nouns) if goal.field else nouns.subject(step)
+    listed = goal.field and goal.detail != "text"
+    where = _one_row(draft, step, goal, nouns) if listed else nouns.subject(step)
     what = f"{_wanted(goal)} of {where}"
     plural = len(goal.facts) > 1 or be(_asked(fact)) == "are"
     return what, f"what {'are' if plural else 'is'} {what}"
@@ -115,6 +118,47 @@ def _fused(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
         word = "higher" if goal.detail == "most" else "lower"
     text = f"which of {listed} has the {word} {label(goal.field)}"
     return f"{text}, and how much that is", f"{text}, and how much is that"
+
+
+def _met(draft: Draft, goal: Goal, nouns: Nouns) -> tuple[str, str]:
+    """Values with fields of their own, of records of different servers."""
+    if goal.kind == "resolve":
+        one, _, other, later = goal.operands
+        name = label(goal.field)
+        first, second = (nouns.subject(draft.step(each.call)) for each in (one, other))
+        date = _asked(Fact(goal.detail, later.value))
+        text = (
+            f"{name} holds where {first} and {second} say different things and the one with the "
+            f"later {date} counts"
+        )
+        return f"which {text}", f"which {text}"
+    phrases = [_operand(draft, each, nouns) for each in goal.operands]
+    if goal.kind == "constrain":
+        name = goal.field.rpartition("/")[2]
+        rows = nouns.rows(draft.step(goal.target), goal.detail)
+        timed = participle(name) is not None or moment_of(name) is not None
+        word = "later" if timed else "higher"
+        text = f"how many {rows} have a {word} {_asked(Fact(name, ''))} than {phrases[0]}"
+        return text, text
+    if goal.kind == "total":
+        listed = f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+        return f"{listed} taken together", f"what is {listed} taken together"
+    listed = f"{', '.join(phrases[:-1])} or {phrases[-1]}"
+    timed = goal.field in ("date", "moment")
+    words = ("latest", "earliest") if timed else ("highest", "lowest")
+    word = words[goal.detail == "least"]
+    text = f"which is the {word}, {listed}, and"
+    return f"{text} {'when' if timed else 'how much'} that is", (
+        f"{text} {'when' if timed else 'how much'} is that"
+    )
+
+
+def _operand(draft: Draft, operand: Operand, nouns: Nouns) -> str:
+    step = draft.step(operand.call)
+    if operand.counted:
+        return f"the number of {nouns.rows(step, operand.pointer)}"
+    name = operand.pointer.rpartition("/")[2]
+    return f"the {_asked(Fact(name, operand.value))} of {nouns.subject(step)}"
 
 
 def _in_order(draft: Draft, goal: Goal) -> list[str]:
@@ -152,7 +196,7 @@ def _one_row(draft: Draft, step: Step, goal: Goal, nouns: Nouns) -> str:
 
 def _deed(step: Step, nouns: Nouns, chance: Random) -> str:
     """What is to be done, in other words than the tool's."""
-    words = step.tool.name.split("_")
+    words = spoken(step.tool.name).split()
     verb = chance.choice(VERBS.get(words[0], OTHER_VERB))
     rest = " ".join(words[1:])
     refs = [(n, a) for n, a in step.arguments.items() if step.tool.param(n).ref]
@@ -186,7 +230,8 @@ def _detail(step: Step, name: str, argument: Any, nouns: Nouns) -> str:
     if step.tool.param(name).ref:
         return ""
     if not isinstance(argument, Given):
-        return f"the same {label(name)}"
+        carried = nouns.carried(step, argument)
+        return f"{carried} as the {label(name)}" if carried else f"the same {label(name)}"
     nouns.literals.append(argument.value)
     if argument.fixed:
         return f'the {label(name)} "{argument.value}"'
@@ -209,6 +254,10 @@ def _answer(draft: Draft, goal: Goal) -> str:
         step = draft.step(goal.target)
         thing = spoken(step.tool.makes or step.tool.noun)
         return f"The {thing} is taken care of: the {told[0]}." if told else f"The {thing} is done."
+    if goal.operands:
+        return f"It comes to {goal.facts[0].value}."
+    if goal.detail == "text":
+        return f"The {label(goal.field)} is {goal.facts[0].value}."
     if goal.kind == "compare":
         step = draft.step(goal.target)
         keys = ", ".join(str(value) for value in step.values.values())

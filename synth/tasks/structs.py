@@ -37,6 +37,13 @@ class Tool(Struct, frozen=True):
     """What it is about, in the singular: `order`."""
     makes: str = ""
     """What it adds, where it adds something."""
+    seen: str = ""
+    """The name under which agents see it, where that is another."""
+
+    @property
+    def shown(self) -> str:
+        """The name by which plans call it."""
+        return self.seen or self.name
 
     def param(self, name: str) -> Param:
         return next(param for param in self.params if param.name == name)
@@ -110,9 +117,20 @@ class Fact(Struct, frozen=True):
 
 
 GoalKind = Literal[
-    "look", "count", "most", "compare", "total", "constrain", "contradict", "change", "refused",
-    "chat", "alien",
+    "look", "count", "most", "compare", "total", "constrain", "contradict", "resolve", "change",
+    "carry", "refused", "chat", "alien",
 ]  # fmt: skip
+
+
+class Operand(Struct, frozen=True):
+    """One of several values that meet in a goal: a field of a result, or the length of a list."""
+
+    call: str
+    pointer: str
+    """Of the field, or of the list."""
+    value: Any
+    counted: bool = False
+    """Whether it is the number of rows at `pointer`."""
 
 
 class Goal(Struct, frozen=True):
@@ -130,6 +148,18 @@ class Goal(Struct, frozen=True):
     """The direction of a comparison, the list that is counted, the text of a chat."""
     said: str = ""
     """The value that counted rows have in `field`."""
+    operands: tuple[Operand, ...] = ()
+    """What meets in it where branches come from different servers: each with a field of its own."""
+
+
+class Attempt(Struct, frozen=True):
+    """One way to call a tool, and what came of it."""
+
+    tool: Tool
+    arguments: dict[str, Any]
+    reply: Reply
+    links: dict[str, tuple["Attempt", str]] = {}
+    """Arguments that another attempt brought, and where in its result."""
 
 
 class Draft(Struct):

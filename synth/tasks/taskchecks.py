@@ -1,12 +1,14 @@
 """The check of a task, from what its plan really did: the rows that differ, and the facts asked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from nexau.synth.tasks.building import Unusable
+from nexau.synth.tasks.sitting import Sources
+from nexau.synth.tasks.source import WorldSource
 from nexau.synth.tasks.structs import Draft, Goal
 from nexau.synth.worlds.compiled import World
 from nexau.synth.worlds.state import Changes
@@ -15,7 +17,7 @@ MAX_ROWS = 8
 """Changed rows of an entity that get conditions of their own; the counts hold for all."""
 
 _TELLING = re.compile(
-    r"\d{4}-\d\d-\d\d|(?<![\w-])\d+(?:\.\d+)?(?![\w-])|(?<![\w-])[a-z_]{4,}(?![\w-])"
+    r"\d{4}-\d\d-\d\d(?:T[\d:]*\d)?|(?<![\w-])\d+(?:\.\d+)?(?![\w-])|(?<![\w-])[a-z_]{4,}(?![\w-])"
 )
 _HOLES = re.compile(r"\{[^}]*\}")
 _PLAIN = frozenset(
@@ -27,21 +29,38 @@ REFUSALS = ["cannot", "can't", "can not", "unable", "not possible", "not able", 
 """One of which an answer says that declines."""
 
 
-def check_of(world: World, draft: Draft, changes: Mapping[str, Changes]) -> dict[str, Any]:
-    """As `Task.check` holds it. Raises `Unusable` for a change that cannot be declared."""
-    made: dict[str, Any] = {}
+def states_of(
+    sources: Sources, names: Iterable[str], changes: Mapping[str, Mapping[str, Changes]]
+) -> dict[str, dict[str, Any]]:
+    """What has to hold of the worlds among the sources of a task, by name: nothing may have
+    changed but what the plan did. Raises `Unusable` for a change that cannot be declared.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for name in names:
+        source = sources.by_name[name]
+        if isinstance(source, WorldSource):
+            made[name] = _state(source.world, changes.get(name, {}))
+    return made
+
+
+def _state(world: World, changes: Mapping[str, Changes]) -> dict[str, Any]:
     expect = [
         condition
         for name, change in changes.items()
         for condition in _conditions(world, name, change)
     ]
-    if expect:
-        made["expect"] = expect
-    made["changes"] = {name: _counts(change) for name, change in changes.items()}
-    answer = _answer(world, draft)
-    if answer:
-        made["answer"] = answer
-    return made
+    counts = {name: _counts(change) for name, change in changes.items()}
+    return {"expect": expect, "changes": counts} if expect else {"changes": counts}
+
+
+def check_form(
+    states: Mapping[str, dict[str, Any]], answer: dict[str, Any], *, several: bool
+) -> dict[str, Any]:
+    """As `Task.check` holds it: of one world, or of `several` by name."""
+    said = {"answer": answer} if answer else {}
+    if several and states:
+        return {"worlds": dict(states), **said}
+    return {**next(iter(states.values()), {}), **said}
 
 
 def _counts(change: Changes) -> dict[str, Any]:
@@ -91,28 +110,31 @@ def literal(value: Any) -> str:
     raise Unusable("a value that no expression can hold")
 
 
-def _answer(world: World, draft: Draft) -> dict[str, Any]:
+def answer_of(sources: Sources, draft: Draft) -> dict[str, Any]:
+    """What the answer has to say. Raises `Unusable` for what cannot be told from nothing."""
     contains: list[str] = []
     for goal in draft.goals:
         if goal.kind == "refused":
-            return {"any": REFUSALS, "contains": _reason(world, draft, goal)}
+            return {"any": REFUSALS, "contains": _reason(sources, draft, goal)}
         if goal.kind == "alien":
             return {"any": REFUSALS}
         contains += [str(fact.value) for fact in goal.facts]
     return {"contains": list(dict.fromkeys(contains))} if contains else {}
 
 
-def _reason(world: World, draft: Draft, goal: Goal) -> list[str]:
+def _reason(sources: Sources, draft: Draft, goal: Goal) -> list[str]:
     """What of a refusal's message tells why: values in it that nobody had said, else its weightiest
     word.
     """
     step = draft.step(goal.target)
+    source = sources.of(step.tool)
+    assert isinstance(source, WorldSource)
     reply = draft.replies[step.id]
     said = {str(value) for each in draft.steps for value in each.values.values()}
     found = [word for word in _TELLING.findall(reply.message) if word not in said]
     fixed = {
         word
-        for rule in world.form.tools[step.tool.name].rules
+        for rule in source.world.form.tools[step.tool.name].rules
         if rule.error == reply.error
         for word in _TELLING.findall(_HOLES.sub(" ", rule.message))
     }

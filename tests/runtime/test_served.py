@@ -44,3 +44,24 @@ async def test_a_world_is_told_from_a_live_server(tmp_path: Path) -> None:
         "get_order": Served("shop", "simulated", "retail-returns nexau-world/1"),
         "echo": Served("echo", "live", "echo 3"),
     }
+
+
+async def test_a_task_can_name_the_servers_that_its_agent_sees(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO)
+    (tmp_path / "agent.yaml").write_text(AGENT.format(world=WORLD))
+    agent = nexau.load_agent(tmp_path / "agent.yaml")
+    say = {"id": "a", "name": "echo", "arguments": {"text": "hi"}}
+    get = {"id": "b", "name": "get_order", "arguments": {"order_id": "O-20117"}}
+    plan = {"turns": [[say, get]], "answer": "done"}
+    async with nexau.open_runtime() as runtime:
+        both = await runtime.run(agent, nexau.Task("x", plan=plan))
+        one = await runtime.run(agent, nexau.Task("x", plan=plan, servers=("echo",)))
+        none = await runtime.run(agent, nexau.Task("x", plan=plan, servers=("ecko",)))
+        again = await runtime.run(agent, nexau.Task("x", plan=plan))
+    assert [result.is_error for result in both.steps[0].results] == [False, False]
+    assert set(one.agents[0].served) == {"echo"}
+    assert [result.error_class for result in one.steps[0].results] == [None, "unknown_tool"]
+    assert none.status == "failed"
+    assert none.error is not None
+    assert none.error.message == "servers of the task: no server 'ecko'; did you mean 'echo'?"
+    assert again.agents == both.agents

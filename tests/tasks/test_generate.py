@@ -18,10 +18,11 @@ from nexau.models.check_plan import check_plan
 from nexau.synth.lineage import carried
 from nexau.synth.tasks.acceptance import names_a_tool
 from nexau.synth.tasks.fuzzy import fuzzified
-from nexau.synth.tasks.generate import Generator, Made, Settings, sources
+from nexau.synth.tasks.generate import Generator, Made, Settings
 from nexau.synth.tasks.nouns import article, label, participle, plural
 from nexau.synth.tasks.source import WorldSource
 from nexau.synth.tasks.structs import Draft, Found, Given, Goal, Step, Tool
+from nexau.synth.tasks.telling import sources_met
 from nexau.synth.tasks.typetree import TypeTree
 from nexau.synth.worlds.checks import compile_check
 from nexau.synth.worlds.evaluate import evaluate
@@ -127,9 +128,9 @@ def test_sources_are_the_calls_without_needs_that_meet() -> None:
     tool = Tool("w", "get", "", True, (), "x")
     one, two = Step("a", tool, {}), Step("b", tool, {"k": Given(1)})
     last = Step("c", tool, {"i": Found("a", "/i", 1), "j": Found("b", "/j", 2)})
-    assert sources(Draft([one, two, last], [Goal("look", "c")])) == 2
-    assert sources(Draft([one, two, last], [Goal("look", "a"), Goal("look", "b")])) == 1
-    assert sources(Draft([], [Goal("chat", "")])) == 0
+    assert sources_met(Draft([one, two, last], [Goal("look", "c")])) == 2
+    assert sources_met(Draft([one, two, last], [Goal("look", "a"), Goal("look", "b")])) == 1
+    assert sources_met(Draft([], [Goal("chat", "")])) == 0
 
 
 def test_rare_types_are_drawn_before_frequent_ones() -> None:
