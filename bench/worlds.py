@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nexau.cli.program import tune_gc
 from nexau.synth.worlds.compose import compose
 from nexau.synth.worlds.drafts import Request, draft
 from nexau.synth.worlds.engine import call
@@ -74,6 +75,7 @@ def calls() -> None:
 def candidates(count: int) -> None:
     """Accepted worlds a second, with all that is tried."""
     accepted = 0
+    tune_gc()  # as the command does
     began = time.process_time()
     for index in range(count):
         made = draft(Request("", 7), index)

@@ -5,6 +5,7 @@ one of the signature's bins, so a signature costs one pass over the text.
 """
 
 from collections import defaultdict
+from itertools import accumulate
 from zlib import crc32
 
 from nexau.synth.words import raw_words
@@ -15,12 +16,15 @@ _MASK = (1 << 64) - 1
 
 def shingles(text: str, size: int = 3) -> frozenset[int]:
     """Hashes of runs of `size` words, the same in every process; of a shorter text, its words."""
-    found = raw_words(text)
+    found = [word.encode() for word in raw_words(text)]
     if len(found) < size:
-        return frozenset(crc32(word.encode()) for word in found)
+        return frozenset(map(crc32, found))
+    # Cut from one text that holds them all, rather than joined anew.
+    ends = list(accumulate(len(word) + 1 for word in found))
+    whole = b" ".join(found)
     return frozenset(
-        crc32(" ".join(found[start : start + size]).encode())
-        for start in range(len(found) - size + 1)
+        crc32(whole[start : end - 1])
+        for start, end in zip([0, *ends], ends[size - 1 :], strict=False)
     )
 
 

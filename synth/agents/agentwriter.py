@@ -5,7 +5,7 @@ Written directly: PyYAML takes fifty times as long, and a thousand hierarchies a
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,18 +27,18 @@ end."""
 def agent_yaml(
     hierarchy: Hierarchy,
     graph: ToolGraph,
-    servers: Mapping[str, Server],
+    servers: Mapping[str, Sequence[str]],
     model: Any,
     comment: str,
 ) -> bytes:
-    """The agent file. `servers` are to be written for the folder of the file, `model` is what
-    stands under `model:`, as text or a mapping."""
+    """The agent file. `servers` are the lines of each (`server_lines`), `model` is what stands
+    under `model:`, as text or a mapping."""
     lines = [f"# {line}" for line in comment.splitlines()]
     _agent(lines, hierarchy.root, graph, hierarchy.prefixed, "", model)
     lines.append("mcp_servers:")
     for name in hierarchy.servers:
         lines.append(f"  {scalar(name)}:")
-        lines += [f"    {line}" for line in _mapping(brief(servers[name]))]
+        lines += servers[name]
     lines.append(f"supervision: {flow(brief(hierarchy.supervision))}")
     return ("\n".join(lines) + "\n").encode()
 
@@ -85,6 +85,7 @@ def mcp_entries(node: Node, graph: ToolGraph, prefixed: list[str]) -> list[dict[
     return made
 
 
+@lru_cache(maxsize=4096)
 def exact(name: str) -> str:
     """A shell pattern that only this name matches."""
     return re.sub(r"([*?[])", r"[\1]", name)
@@ -98,9 +99,9 @@ def _block(lines: list[str], key: str, text: str, indent: str) -> None:
     lines += [f"{indent}  {line}" if line else "" for line in text.splitlines()]
 
 
-def _mapping(value: dict[str, Any]) -> Iterator[str]:
-    for key, each in value.items():
-        yield f"{scalar(key)}: {flow(each)}"
+def server_lines(server: Server) -> tuple[str, ...]:
+    """What stands below a server's name: of a server written for the folder of the agent file."""
+    return tuple(f"    {scalar(key)}: {flow(each)}" for key, each in brief(server).items())
 
 
 def flow(value: Any) -> str:
@@ -112,7 +113,9 @@ def flow(value: Any) -> str:
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(flow(each) for each in value)}]"
-    return scalar(value) if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return scalar(value)
+    return str(value) if type(value) is int else json.dumps(value)
 
 
 @lru_cache(maxsize=8192)

@@ -154,15 +154,12 @@ def distract(
             continue
         expected = share * len(node.tools)
         count = int(expected) + (chance.random() < expected % 1)
-        near = [
-            tool
-            for mine in node.tools
-            for tool in graph.links[mine]
-            if tool not in node.tools and tool not in node.scope
-        ]
+        if not count:
+            continue
+        linked = {tool for mine in node.tools for tool in graph.links[mine]}
+        near = sorted(linked.difference(node.tools, node.scope))
         for _ in range(count):
-            pool = near if near and chance.random() < 0.5 else ranked
-            tool = chance.choice(sorted(set(pool))) if pool is near else chance.choice(pool)
+            tool = chance.choice(near if near and chance.random() < 0.5 else ranked)
             if tool not in node.tools and tool not in node.distractors:
                 node.distractors.append(tool)
         node.distractors.sort()

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from nexau.definition import Server
 from nexau.synth.agents.acceptance import faults
-from nexau.synth.agents.agentwriter import agent_yaml
+from nexau.synth.agents.agentwriter import agent_yaml, server_lines
 from nexau.synth.agents.candidates import Maker
 from nexau.synth.agents.hierarchy import Hierarchy
 from nexau.synth.agents.shapes import canonical, digest, shape_of, signature_of
@@ -81,7 +81,7 @@ class Finisher:
         self, maker: Maker, servers: Mapping[str, Server], model: Any, parents: tuple[str, ...] = ()
     ) -> None:
         self._maker = maker
-        self._servers = servers
+        self._servers = {name: server_lines(each) for name, each in servers.items()}
         self._model = model
         self._parents = parents
         self._probes: dict[int, dict[str, Any] | None] = {}

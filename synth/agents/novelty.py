@@ -12,7 +12,8 @@ SHARE = 0.01
 """Of a run that one bare tree may have, beyond the first two."""
 
 
-_TOLD = re.compile(rb"^ *(?:- )?(?:name|description): (.*)$", re.MULTILINE)
+_TOLD = re.compile(rb"\n *(?:- )?(?:name|description): ([^\n]*)")
+"""Begins with a newline, which the search leaps to; `^` is tried at every byte."""
 
 
 class Novelty:
@@ -51,4 +52,4 @@ class Novelty:
 
 def told(yaml: bytes) -> str:
     """What a generated agent file says of its agents: their names and descriptions."""
-    return "\n".join(each.decode() for each in _TOLD.findall(yaml))
+    return b"\n".join(_TOLD.findall(b"\n" + yaml)).decode()

@@ -13,6 +13,7 @@ their line, so a run that was killed goes on after the last whole line and write
 
 import os
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,10 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb", buffering=0) as file:
+    with FileIO(path, "w") as file:
         file.write(data)
 
 
 def _append(path: Path, line: bytes) -> None:
-    with path.open("ab", buffering=0) as file:
+    with FileIO(path, "a") as file:
         file.write(line + b"\n")

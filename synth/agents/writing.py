@@ -73,6 +73,7 @@ def tool_names(hierarchy: Hierarchy, graph: ToolGraph) -> dict[int, str]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def one_line(text: str) -> str:
     """Text from outside as one line that no template and no YAML parser minds."""
     return literal(" ".join(_CONTROL.sub(" ", text).split()))
@@ -80,7 +81,7 @@ def one_line(text: str) -> str:
 
 def literal(text: str) -> str:
     """`text` as a jinja2 template that renders to it."""
-    return _MARK.sub("{{ '{' }}", text)
+    return _MARK.sub("{{ '{' }}", text) if "{" in text else text
 
 
 def _name(context: Context, node: Node, parent: Node | None) -> None:
@@ -185,6 +186,7 @@ def _description(context: Context, node: Node, place: int, *, longer: bool) -> s
     return text
 
 
+@lru_cache(maxsize=4096)
 def first_sentence(text: str, most: int = 160) -> str:
     line = one_line(text[:600])
     found = re.match(r".{12,}?[.!?](?=\s|$)", line)
