@@ -122,7 +122,7 @@ class AgentActor(Actor):
                 await self.scope.flush()
             turn: Turn | Outcome | None = self._remember()
             if turn is None:
-                if journal is not None:
+                if journal is not None and not journal.ready:
                     await journal.settle()
                 hit = self.budget.take_step()
                 if hit is not None:
@@ -295,9 +295,9 @@ class AgentActor(Actor):
         self, call: ToolCall, number: int, take: Callable[[ToolMessage], None]
     ) -> None:
         """One call and what came of it: always an observation, never an exception."""
-        recorder = self.scope.recorder
-        if self.scope.journal is not None:
-            await self.scope.journal.settle()
+        recorder, journal = self.scope.recorder, self.scope.journal
+        if journal is not None and not journal.ready:
+            await journal.settle()
         child = f"{self.path}/{call.name}#{number}" if number else None
         if self.scope.past is not None:
             known = self._recall(self.scope.past, call, child)

@@ -42,7 +42,6 @@ class Recorder:
     __slots__ = (
         "_fold",
         "_seq",
-        "_whole",
         "clock",
         "ended",
         "pending",
@@ -71,8 +70,6 @@ class Recorder:
         """What the simulated user has said so far."""
         self._fold = Fold(rollout)
         self._seq = 0
-        self._whole = wants_events or type(self) is not Recorder
-        """Whether somebody sees the events themselves, and not just what is folded from them."""
 
     @property
     def steps(self) -> list[Step]:
@@ -111,7 +108,7 @@ class Recorder:
     def called(self, agent: str, call: ToolCall) -> float:
         """Returns the time it was sent, on the recorder's clock."""
         at = self.clock()
-        if self._whole:
+        if self.wants_events:
             self._emit(Called(self.rollout, self._seq, at, agent, call))
         else:
             self._seq += 1
@@ -119,7 +116,7 @@ class Recorder:
         return at
 
     def returned(self, agent: str, result: CallResult, at: float) -> None:
-        if self._whole:
+        if self.wants_events:
             self._emit(Returned(self.rollout, self._seq, at, agent, result))
             return
         self._seq += 1

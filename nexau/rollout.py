@@ -228,13 +228,13 @@ class Slot(Actor):
         events, steps = host.wants_events, host.wants_steps
         if journal is None:
             return Recorder(rollout, wants_events=events, wants_steps=steps)
-        keep, place = journal.keep, assignment.place
+        place = assignment.place
         if past is None:
             return JournalRecorder(
-                rollout, keep, place, attempt, wants_events=events, wants_steps=steps
+                rollout, journal, place, attempt, wants_events=events, wants_steps=steps
             )
         return ResumedRecorder(
-            rollout, keep, place, attempt, past, wants_events=events, wants_steps=steps
+            rollout, journal, place, attempt, past, wants_events=events, wants_steps=steps
         )
 
     def _user(self, task: Task, seed: int) -> ActorRef | None:

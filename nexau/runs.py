@@ -13,12 +13,13 @@ from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
 from nexau.journal.keeper import Journal
+from nexau.journal.segments import Finished
 from nexau.judging import UNGRADED, Grading
 from nexau.outlets import OpenOutlet, open_outlet
 from nexau.passk import PassTally
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
-from nexau.sinks import Encoded, Flush, Sink, SinkClosed
+from nexau.sinks import Flush, Sink, SinkClosed, Written
 from nexau.subscription import Hub
 from nexau.summary import Counts, Summary, Tally
 from nexau.trajectory import Event, Step, Trajectory
@@ -112,6 +113,8 @@ class Run:
         self._grace: float | None = None
         self._drained = anyio.Event()
         self._outlets: list[OpenOutlet] = []
+        self._wants_whole = False
+        """Whether a sink wants more of a trajectory than its line."""
         self._out: MemoryObjectSendStream[Trajectory]
         self._in: MemoryObjectReceiveStream[Trajectory]
         self._out, self._in = anyio.create_memory_object_stream[Trajectory](64)
@@ -173,6 +176,11 @@ class Run:
         return self._tally.rollouts
 
     @property
+    def failed(self) -> int:
+        """Rollouts whose last attempt failed."""
+        return self._tally.failed
+
+    @property
     def idle(self) -> int:
         """Slots that wait for work."""
         return self._slots - len(self.running)
@@ -210,7 +218,7 @@ class Run:
         if not self._waiting and not self._closed:
             assignment = self._source.ready()
             if assignment is not None:
-                return assignment
+                return self._begun(assignment)
         async with self._pulling:
             if self._closed:
                 return None
@@ -218,6 +226,9 @@ class Run:
             if assignment is None or self._closed:
                 self._closed = True
                 return None
+        return self._begun(assignment)
+
+    def _begun(self, assignment: Assignment) -> Assignment:
         if self.journal is not None:
             self.journal.began(assignment.place)
         return assignment
@@ -243,19 +254,29 @@ class Run:
     async def sealed(self, trajectory: Trajectory, place: int) -> None:
         """A trajectory: in a run that is kept, first to the journal, which hands it on."""
         if self.journal is None or trajectory.status == "cancelled":
-            await self._hand_on(trajectory, None)
-        else:
-            await self.journal.seal(place, trajectory.attempt, trajectory)
+            await self._hand_on(trajectory)
+            return
+        self._tally.add(trajectory)
+        await self.journal.seal(place, trajectory, whole=self._wants_whole or not self._abandoned)
 
-    async def _hand_on(self, trajectory: Trajectory, line: bytes | None) -> None:
-        """To every sink that wants it and to whoever iterates. `line`: it as JSON, if known."""
-        message = trajectory if line is None else Encoded(trajectory, line)
+    async def _hand_on(self, trajectory: Trajectory) -> None:
+        """To every sink that wants it and to whoever iterates."""
         for outlet in self._outlets:
             if outlet.emits == "trajectories":
-                await outlet.ref.tell(message)
+                await outlet.ref.tell(trajectory)
         self._tally.add(trajectory)
         if not self._abandoned:
             await self._offer(trajectory)
+
+    async def _hand_on_written(self, done: Sequence[Finished]) -> None:
+        """As `_hand_on`, for trajectories that are in the directory."""
+        message = Written([item.line for item in done], [item.trajectory for item in done])
+        for outlet in self._outlets:
+            if outlet.emits == "trajectories":
+                await outlet.ref.tell(message)
+        for item in done:
+            if not self._abandoned and item.trajectory is not None:
+                await self._offer(item.trajectory)
 
     async def deliver(self, item: Event | Step) -> None:
         """To every sink that wants it, and events to those who subscribe."""
@@ -290,6 +311,10 @@ class Run:
             open_outlet(context, sink, f"sink-{index + 1}", self._broken)
             for index, sink in enumerate(self._sinks)
         ]
+        self._wants_whole = any(
+            outlet.emits == "trajectories" and not outlet.actor.takes_lines
+            for outlet in self._outlets
+        )
         for index in range(self.concurrency):
             context.monitor(context.spawn(partial(Slot, self), name=f"slot-{index + 1}"))
 
@@ -319,7 +344,7 @@ class Run:
 
     async def _keep(self, journal: Journal) -> None:
         try:
-            await journal.run(self._hand_on)
+            await journal.run(self._hand_on_written)
         except OSError as error:
             if self._error is None:
                 self._error = error

@@ -41,9 +41,12 @@ class Past(Protocol):
 class Durable(Protocol):
     """The journal, as agents see it."""
 
+    ready: bool
+    """Whether a turn may be asked for, or a call be sent, without `settle`."""
+
     async def settle(self) -> None:
-        """Before a turn is asked for and before calls are sent: waits while what is on record has
-        yet to be written, as far as the run's durability wants it to.
+        """Waits while what is on record has yet to be written, as far as the run's durability wants
+        it to.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Where trajectories go: each sink is written by an actor with a bounded mailbox."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -36,7 +36,7 @@ class Sink(Protocol):
         ...
 
     # A sink may also have `write_line(line)`, for an item whose JSON, without secrets, is known,
-    # and `flush()`, which returns when all is where it belongs.
+    # `write_lines(lines)` for several, and `flush()`, which returns when all is where it belongs.
 
     async def write(self, item: Item) -> None:
         """Raises `SinkClosed` or `BrokenPipeError` when its reader has gone, and `OSError` when
@@ -68,12 +68,19 @@ class LineSink:
             line = visible_json(line.decode()).encode()
         await self.writer.write(line)
 
+    async def write_lines(self, lines: Sequence[bytes]) -> None:
+        if self._terminal:
+            lines = [visible_json(line.decode()).encode() for line in lines]
+        await self.writer.write(b"\n".join(lines))
 
-class Encoded(Struct, frozen=True, gc=False):
-    """A trajectory, and its JSON, without secrets."""
 
-    trajectory: Trajectory
-    line: bytes
+class Written(Struct, frozen=True, gc=False):
+    """Trajectories that a run's directory has."""
+
+    lines: Sequence[bytes]
+    """JSON, without secrets."""
+    trajectories: Sequence[Trajectory | None]
+    """Where somebody wants them."""
 
 
 class Flush:
@@ -105,6 +112,9 @@ class SinkActor(Actor):
         self._write_line: Callable[[bytes], Awaitable[None]] | None = getattr(
             sink, "write_line", None
         )
+        self._write_lines: Callable[[Sequence[bytes]], Awaitable[None]] | None = getattr(
+            sink, "write_lines", None
+        )
 
     async def receive(self, message: Any) -> None:
         if self._closed:
@@ -112,14 +122,27 @@ class SinkActor(Actor):
         try:
             if isinstance(message, Flush):
                 await self._flush()
-            elif not isinstance(message, Encoded):
-                await self._write(message)
-            elif self._write_line is not None:
-                await self._write_line(message.line)
+            elif isinstance(message, Written):
+                await self._take(message)
             else:
-                await self._write(message.trajectory)
+                await self._write(message)
         except (SinkClosed, OSError) as error:
             self._fail(error)
+
+    @property
+    def takes_lines(self) -> bool:
+        return self._write_line is not None
+
+    async def _take(self, written: Written) -> None:
+        if self._write_lines is not None:
+            await self._write_lines(written.lines)
+        elif self._write_line is not None:
+            for line in written.lines:
+                await self._write_line(line)
+        else:
+            for trajectory in written.trajectories:
+                assert trajectory is not None
+                await self._write(trajectory)
 
     async def _write(self, item: Item) -> None:
         await self.sink.write(item)
@@ -148,7 +171,7 @@ class SpillActor(SinkActor):
         if self._write_line is None:
             raise TypeError(f"{type(sink).__name__} takes no lines, so nothing can be spilled")
         self._hand = self._write_line
-        self._write_line = self._queue_line
+        self._write_line, self._write_lines = self._queue_line, None
         self._queue = SpillQueue(folder)
         self._encoder = msgspec.json.Encoder()
         self._changed = anyio.Event()

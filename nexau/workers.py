@@ -29,6 +29,7 @@ from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, keeping
 from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
+from nexau.journal.segments import Finished
 from nexau.judging import Graders
 from nexau.passk import PassTally
 from nexau.servers import ToolsUnavailable
@@ -301,7 +302,7 @@ class WorkersRun:
         return None
 
 
-async def _nothing(trajectory: Trajectory, line: bytes) -> None:
+async def _nothing(done: list[Finished]) -> None:
     """Trajectories are the workers'."""
 
 

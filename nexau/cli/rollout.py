@@ -276,10 +276,7 @@ async def _follow(
     ):
         interrupts.guard(run)
         async with _ended_by(writer, run), _progress(request, run):
-            async for trajectory in run:
-                outcome.failed += trajectory.final and trajectory.status == "failed"
-        outcome.unread = writer.broken
-        outcome.summary = run.summary()
+            await _see_through(run, writer, outcome)
 
 
 async def _follow_workers(
@@ -314,12 +311,16 @@ async def _follow_workers(
     ):
         interrupts.guard(run)
         async with _ended_by(writer, run), _progress(request, run):
-            try:
-                await run.wait()
-            finally:
-                outcome.failed = run.failed
-                outcome.unread = writer.broken
-                outcome.summary = run.summary()
+            await _see_through(run, writer, outcome)
+
+
+async def _see_through(run: "AnyRun", writer: LineWriter, outcome: Outcome) -> None:
+    try:
+        await run.wait()
+    finally:
+        outcome.failed = run.failed
+        outcome.unread = writer.broken
+        outcome.summary = run.summary()
 
 
 @asynccontextmanager

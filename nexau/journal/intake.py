@@ -10,7 +10,7 @@ from nexau.assignments import Assignment
 from nexau.definition import DefinitionError, Task
 from nexau.journal.directory import RunDirectory
 from nexau.journal.keeper import Journal
-from nexau.journal.records import Admitted, Cut, Kept, Progress, encoder
+from nexau.journal.records import Admitted, Cut, Kept, encoder
 from nexau.journal.recovery import Recovered
 from nexau.tasks import TaskStream
 
@@ -42,12 +42,19 @@ class Intake:
         """Tasks whose rollouts have not ended and which the journal does not have any more."""
         self._passed = False
         self._take_up()
-        self._ended = source is None or (journal.progress.ended and not self._lost)
+        # Nothing is known of any of the tasks to come, and each is one rollout.
+        self._fresh = self._repeat == 1 and not recovered.ended and not recovered.attempts
+        self._ended = source is None or (journal.source_ended and not self._lost)
 
     def ready(self) -> Assignment | None:
-        if self._ready and self._journal.stalled is None:
-            return self._ready.popleft()
-        return None
+        if self._journal.stalled is not None:
+            return None
+        if not self._ready and self._passed and not self._ended and self._source is not None:
+            task = self._source.ready()
+            if task is None:
+                return None
+            self._admit(task)
+        return self._ready.popleft() if self._ready else None
 
     async def next(self) -> Assignment | None:
         """None at the end. Raises `DefinitionError` for a source that is not the one before, and
@@ -138,23 +145,27 @@ class Intake:
             self._keep(number, progress.chain, task)
 
     def _admit(self, task: Task) -> None:
-        progress = self._journal.progress
-        encoded = encoder.encode(task)
-        chain = zlib.crc32(encoded, progress.chain)
-        self._journal.progress = Progress(progress.tasks + 1, chain, False)
-        self._keep(progress.tasks, chain, task, encoded)
+        journal = self._journal
+        number, journal.tasks = journal.tasks, journal.tasks + 1
+        chain = journal.chain = zlib.crc32(encoder.encode(task), journal.chain)
+        if self._fresh:
+            journal.keep(("task", number, chain, task))
+            journal.began(number)
+            self._ready.append(Assignment(task, 0, number))
+        else:
+            self._keep(number, chain, task)
 
-    def _keep(self, number: int, chain: int, task: Task, encoded: bytes | None = None) -> None:
+    def _keep(self, number: int, chain: int, task: Task) -> None:
         first = number * self._repeat
         ended = self._recovered.ended
         places = [place for place in range(first, first + self._repeat) if place not in ended]
         if places:
-            self._journal.keep(Admitted(number, chain, Raw(encoded or encoder.encode(task))))
+            # `Admitted`, as the tuple that it is encoded as.
+            self._journal.keep(("task", number, chain, task))
         for place in places:
             self._ready.append(self._assignment(task, place, place - first))
 
     def _end(self) -> None:
         self._ended = True
-        progress = self._journal.progress
-        self._journal.progress = Progress(progress.tasks, progress.chain, True)
+        self._journal.source_ended = True
         self._journal.keep(self._journal.progress)

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
@@ -17,7 +17,14 @@ from msgspec import Struct
 
 from nexau.journal.files import FULL, Files
 from nexau.journal.records import Progress, encoder
-from nexau.journal.segments import Batch, Finished, JournalFiles, TrajectoryFiles, make_batch
+from nexau.journal.segments import (
+    Batch,
+    Finished,
+    JournalFiles,
+    TrajectoryFiles,
+    finished,
+    make_batch,
+)
 from nexau.redaction import SECRETS
 from nexau.trajectory import Trajectory
 from nexau.transports.log import get_logger
@@ -25,16 +32,27 @@ from nexau.transports.scoping import transparent
 
 log = get_logger("nexau.journal")
 
-MANY = 4096
-"""Entries that may wait; from then on agents wait with their next turn."""
 LIMIT = 2 << 20
 """Bytes of trajectories that were sealed and not yet handed on; from then on slots wait."""
+TOGETHER = 1 << 16
+"""Bytes of trajectories from which on no more are handed on in one piece."""
 HELD = 0.05
 """Seconds that a write may hold the event loop before a thread takes over..."""
 WARY = 64
 """... for so many writes: on a busy machine it may have been the processor that was not there."""
 AGAIN = 1.0
 """Seconds between attempts to write to a full disk."""
+
+
+Deliver = Callable[[list[Finished]], Awaitable[None]]
+
+
+class Attempt(Protocol):
+    """What has events for the journal."""
+
+    def take(self) -> list[Any]:
+        """Its events that were not taken before, as records."""
+        ...
 
 
 class Durability(Struct, frozen=True):
@@ -60,22 +78,22 @@ class Journal:
         progress: Progress,
         durability: Durability,
     ) -> None:
-        self.progress = progress
+        self.tasks, self.chain, self.source_ended = progress.tasks, progress.chain, progress.ended
+        """How far the source of tasks was read, as `Progress` tells."""
         self.entries: list[Any] = []
-        self.keep: Callable[[Any], None] = self.entries.append
-        """Takes a record; costs what appending to a list costs."""
-        if durability.flush == 0:
-            self.keep = self._keep_at_once
+        self._unwritten: dict[int, Attempt] = {}
+        """By place: what has events that are not written. Those of an attempt that is sealed
+        before they are written never are: its trajectory, in the same batch, tells all of it.
+        """
         self.stalled: OSError | None = None
         """Why nothing can be written at the moment."""
+        self.ready = durability.flush > 0
+        """As `nexau.scope.Durable`: until the disk is full, and never with `flush` 0."""
         self._files = files
         self._journal = journal
         self._trajectories = trajectories
         self._flush = durability.flush
         self._sync = durability.sync
-        self._lines: list[bytes] = []
-        """Entries that are encoded already, and how many and how long they are."""
-        self._line_count = self._line_bytes = 0
         self._sealed: list[Finished] = []
         self._written: deque[Finished] = deque()
         self._waiting_bytes = 0
@@ -97,25 +115,39 @@ class Journal:
 
     # What rollouts call.
 
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.tasks, self.chain, self.source_ended)
+
+    def keep(self, record: Any) -> None:
+        """Takes a record of `nexau.journal.records`, or the tuple that one is encoded as."""
+        self.entries.append(record)
+        if self._flush == 0:
+            self._wake.set()
+
+    def unwritten(self, place: int, attempt: "Attempt") -> None:
+        """`attempt` has events that are to be written; told again after each `take`."""
+        self._unwritten[place] = attempt
+        if self._flush == 0:
+            self._wake.set()
+
     async def settle(self) -> None:
         """As `nexau.scope.Durable`."""
         if self._flush == 0:
             await self._written_up_to_here()
-        elif len(self.entries) >= MANY or self._line_bytes >= LIMIT:
-            self._wake.set()
-            while (len(self.entries) >= MANY or self._line_bytes >= LIMIT) and not self._given_up:
-                await self._change()
+        await self.admission()
 
-    async def seal(self, place: int, attempt: int, trajectory: Trajectory) -> None:
-        """Takes a trajectory; waits while too many have not been handed on."""
+    async def seal(self, place: int, trajectory: Trajectory, *, whole: bool) -> None:
+        """Takes a trajectory; waits while too many have not been handed on. `whole`: whoever they
+        are handed on to wants more than lines.
+        """
         line = SECRETS.line(encoder.encode(trajectory))
         while self._waiting_bytes >= LIMIT and not self._given_up:
             await self._change()
         if self._given_up:
             return
-        # Now, while the events are in the processor's cache, and they need not live on.
-        self._encode()
-        self._sealed.append(Finished(place, attempt, trajectory, line))
+        self._unwritten.pop(place, None)
+        self._sealed.append(finished(place, trajectory, line, whole=whole))
         self._waiting_bytes += len(line)
         if not self._flush or self._waiting_bytes >= LIMIT // 2:
             self._wake.set()
@@ -141,20 +173,16 @@ class Journal:
             "bytes": self._bytes,
             "batches": self._ended,
             "syncs": self._syncs,
-            "waiting": len(self.entries) + self._line_count,
+            "waiting": len(self.entries) + len(self._unwritten),
             "waiting_bytes": self._waiting_bytes,
             "stalls": self._stalls,
             "stalled": str(self.stalled) if self.stalled is not None else None,
             "not_encoded": self._lost,
         }
 
-    def _keep_at_once(self, record: Any) -> None:
-        self.entries.append(record)
-        self._wake.set()
-
     # What the run calls.
 
-    async def run(self, deliver: Callable[[Trajectory, bytes], Awaitable[None]]) -> None:
+    async def run(self, deliver: Deliver) -> None:
         """Until `finish`. Raises the OSError of a disk that fails, or that is full when the run is
         stopped.
         """
@@ -199,7 +227,7 @@ class Journal:
     @property
     def _anything(self) -> bool:
         """Whether something is to be written."""
-        return bool(self.entries or self._lines or self._sealed)
+        return bool(self.entries or self._unwritten or self._sealed)
 
     async def _pause(self) -> None:
         if self._flush == 0:
@@ -229,7 +257,7 @@ class Journal:
         self._ended += 1
         self._idle = True
         for item in batch.done:
-            if item.trajectory.final:
+            if item.final:
                 self._journal.ended(item.place)
         self._written.extend(batch.done)
         self._handed.set()
@@ -238,27 +266,22 @@ class Journal:
 
     def _make(self) -> Batch:
         self._begun += 1
-        self._encode()
+        entries, self.entries = self.entries, []
+        # Behind the others: a `Cut` comes before what an attempt has done since.
+        for attempt in self._unwritten.values():
+            entries += attempt.take()
+        self._unwritten.clear()
         done, self._sealed = self._sealed, []
-        lines = b"".join(self._lines)
-        batch = make_batch(lines, self._line_count, done, self._journal, self._trajectories)
-        self._lines.clear()
-        self._line_count = self._line_bytes = 0
-        return batch
+        lines, count = self._encode(entries)
+        return make_batch(lines, count, done, self._journal, self._trajectories)
 
-    def _encode(self) -> None:
-        entries = self.entries
-        if not entries:
-            return
+    def _encode(self, entries: list[Any]) -> tuple[bytes, int]:
+        """As lines, and how many there are."""
         try:
-            lines = encoder.encode_lines(entries)
+            return encoder.encode_lines(entries), len(entries)
         except (TypeError, ValueError, OverflowError, RecursionError):
-            entries[:] = [entry for entry in entries if self._encodes(entry)]
-            lines = encoder.encode_lines(entries)
-        self._lines.append(lines)
-        self._line_bytes += len(lines)
-        self._line_count += len(entries)
-        entries.clear()
+            entries = [entry for entry in entries if self._encodes(entry)]
+            return encoder.encode_lines(entries), len(entries)
 
     def _encodes(self, entry: Any) -> bool:
         """What cannot be JSON is left out: its rollout is resumed from before it."""
@@ -295,12 +318,14 @@ class Journal:
                     "the disk is full: no new rollouts until there is room", reason=str(error)
                 )
             self.stalled = error
+            self.ready = False
             with anyio.move_on_after(AGAIN):
                 await self._wake_of_giving_up()
             return False
         if self.stalled is not None:
             log.error("there is room on the disk again: the run goes on")
             self.stalled = None
+            self.ready = self._flush > 0
             self._notify()
         return True
 
@@ -343,18 +368,25 @@ class Journal:
             await anyio.lowlevel.checkpoint()
             work()
 
-    async def _hand_on(self, deliver: Callable[[Trajectory, bytes], Awaitable[None]]) -> None:
+    async def _hand_on(self, deliver: Deliver) -> None:
         while True:
             while self._written:
-                item = self._written[0]
-                await deliver(item.trajectory, item.line)
-                self._written.popleft()
-                self._waiting_bytes -= len(item.line)
+                group, size = self._group()
+                await deliver(group)
+                self._waiting_bytes -= size
                 self._notify()
             if self._over:
                 return
             self._handed = anyio.Event()
             await self._handed.wait()
+
+    def _group(self) -> tuple[list[Finished], int]:
+        """What was written first, and the bytes of it."""
+        written, group, size = self._written, list[Finished](), 0
+        while written and size < TOGETHER:
+            group.append(written.popleft())
+            size += len(group[-1].line)
+        return group, size
 
     async def _written_up_to_here(self) -> None:
         """Until the batch is written that has, or will have, all that was kept so far."""

@@ -3,33 +3,90 @@
 from collections.abc import Callable
 from typing import Any
 
+from nexau.journal.keeper import Journal
 from nexau.journal.past import Past
 from nexau.models.base import Message, ToolCall, Turn
 from nexau.recorder import Recorder, now
-from nexau.trajectory import Event, Finished, RolloutError, Status, UserSaid
+from nexau.trajectory import (
+    Called,
+    CallResult,
+    Event,
+    Finished,
+    Returned,
+    RolloutError,
+    Status,
+    UserSaid,
+)
 from nexau.transports.protocol import Usage
-
-Keep = Callable[[Any], None]
 
 
 class JournalRecorder(Recorder):
     """As `Recorder`; every event goes to the journal too."""
 
-    __slots__ = ("_attempt", "_index", "_keep", "_place")
+    __slots__ = ("_attempt", "_index", "_journal", "_place", "_unwritten")
 
-    def __init__(self, rollout: str, keep: Keep, place: int, attempt: int, **options: Any) -> None:
-        super().__init__(rollout, **options)
-        self._keep = keep
+    def __init__(
+        self,
+        rollout: str,
+        journal: Journal,
+        place: int,
+        attempt: int,
+        *,
+        wants_events: bool = False,
+        wants_steps: bool = False,
+        clock: Callable[[], float] = now,
+    ) -> None:
+        super().__init__(rollout, wants_events=wants_events, wants_steps=wants_steps, clock=clock)
+        self._journal = journal
         self._place = place
         self._attempt = attempt
         self._index = 0
+        """Events that were taken."""
+        self._unwritten: list[Event] = []
+
+    def take(self) -> list[Any]:
+        """As `nexau.journal.keeper.Attempt`: each `Kept` as the tuple that it is encoded as, a
+        third of what making a Struct costs.
+        """
+        events, self._unwritten = self._unwritten, []
+        first, self._index = self._index, self._index + len(events)
+        place, attempt = self._place, self._attempt
+        return [
+            ("event", place, attempt, index, event) for index, event in enumerate(events, first)
+        ]
+
+    # What `Recorder` does, and the event noted, without a call for each of the two.
+
+    def called(self, agent: str, call: ToolCall) -> float:
+        if self.wants_events:
+            return super().called(agent, call)
+        unwritten, seq = self._unwritten, self._seq
+        if not unwritten:
+            self._journal.unwritten(self._place, self)
+        at = self.clock()
+        unwritten.append(Called(self.rollout, seq, at, agent, call))
+        self._seq = seq + 1
+        self._fold.called(agent, at)
+        return at
+
+    def returned(self, agent: str, result: CallResult, at: float) -> None:
+        if self.wants_events:
+            super().returned(agent, result, at)
+            return
+        unwritten, seq = self._unwritten, self._seq
+        if not unwritten:
+            self._journal.unwritten(self._place, self)
+        unwritten.append(Returned(self.rollout, seq, at, agent, result))
+        self._seq = seq + 1
+        step = self._fold.returned(agent, result, at)
+        if step is not None and self.wants_steps:
+            self.pending.append(step)
 
     def _emit(self, event: Event) -> None:
-        # `Kept` as the tuple that it is encoded as: a third of what making a Struct costs. The rest
-        # is `Recorder._emit`, here without the call.
-        index = self._index
-        self._keep(("event", self._place, self._attempt, index, event))
-        self._index = index + 1
+        unwritten = self._unwritten
+        if not unwritten:
+            self._journal.unwritten(self._place, self)
+        unwritten.append(event)
         self._seq += 1
         if self.wants_events:
             self.pending.append(event)
@@ -44,12 +101,12 @@ class ResumedRecorder(JournalRecorder):
     __slots__ = ("_current", "_past")
 
     def __init__(
-        self, rollout: str, keep: Keep, place: int, attempt: int, past: Past, **options: Any
+        self, rollout: str, journal: Journal, place: int, attempt: int, past: Past, **options: Any
     ) -> None:
         # The rollout's clock stands still while its process is dead, so that no step, call or
         # rollout took as long as nobody was there.
         gap = max(0.0, now() - past.events[-1].at)
-        super().__init__(rollout, keep, place, attempt, clock=lambda: now() - gap, **options)
+        super().__init__(rollout, journal, place, attempt, clock=lambda: now() - gap, **options)
         self._past = past
         self._current: dict[str, int] = {}
         """Turns of each agent so far, those told again counted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from nexau.journal.files import Appender, Files
-from nexau.journal.records import Progress, Sealed, checksum, encoder, seal_batch
+from nexau.journal.records import Progress, checksum, encoder, seal_batch
 from nexau.redaction import SECRETS
 from nexau.trajectory import Trajectory
 
@@ -24,8 +24,29 @@ class Finished(Struct, gc=False):
 
     place: int
     attempt: int
-    trajectory: Trajectory
+    final: bool
+    status: str
+    kind: str
+    """Of the error, where it failed."""
+    limit: str
     line: bytes
+    trajectory: Trajectory | None
+    """Where somebody wants more of it than its line."""
+
+
+def finished(place: int, trajectory: Trajectory, line: bytes, *, whole: bool) -> Finished:
+    """`line`: the trajectory as JSON, without secrets."""
+    error, limit = trajectory.error, trajectory.limit
+    return Finished(
+        place,
+        trajectory.attempt,
+        trajectory.final,
+        trajectory.status,
+        error.kind if error is not None else "",
+        limit.rpartition(": ")[2] if limit is not None else "",
+        line,
+        trajectory if whole else None,
+    )
 
 
 def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
@@ -106,20 +127,13 @@ class TrajectoryFiles:
     def pieces(self, done: list[Finished]) -> tuple[bytes, bytes]:
         """What is to be appended to the segment, and then to its index."""
         offset = self.data.size
-        entries: list[Sealed] = []
+        # Each `Sealed`, as the tuple that it is encoded as.
+        entries: list[tuple[object, ...]] = []
         lines: list[bytes] = []
         for item in done:
-            line, trajectory = item.line, item.trajectory
-            error, limit = trajectory.error, trajectory.limit
-            said = (
-                item.place,
-                item.attempt,
-                trajectory.final,
-                trajectory.status,
-                error.kind if error is not None else "",
-                limit.rpartition(": ")[2] if limit is not None else "",
-            )
-            entries.append(Sealed(offset, len(line), checksum(line, *said), *said))
+            line = item.line
+            said = (item.place, item.attempt, item.final, item.status, item.kind, item.limit)
+            entries.append((offset, len(line), checksum(line, *said), *said))
             lines.append(line)
             offset += len(line) + 1
         lines.append(b"")
