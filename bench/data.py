@@ -3,6 +3,7 @@
 python -m bench.data                             20 steps each, every stage in a process of its own
 python -m bench.data --count 1000,10000          memory that does not grow with the count
 python -m bench.data --stages check,export:openai
+python -m bench.data --source rollouts.jsonl --count 10000,1000000    real ones, over and over
 
 One JSON line a stage: CPU seconds (user and system, of the pass alone), trajectories a second of
 CPU, and the peak memory of the process. `decode` is the floor: lines to typed trajectories, and
@@ -11,6 +12,7 @@ nothing else. `export:NAME` reads every record back, `write:NAME` does not.
 
 import argparse
 import json
+import os
 import random
 import resource
 import subprocess
@@ -39,6 +41,8 @@ STAGES = (
     "decode", "check", "export:openai", "write:openai", "export:anthropic", "export:hermes",
     "write:hermes", "export:qwen3-coder", "export:atif", "write:atif", "curate", "measure",
 )  # fmt: skip
+ENV = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""As the commands have it: threads that wait for each other cost more than they bring."""
 TOOLS = [
     ToolSpec(
         name,
@@ -107,6 +111,22 @@ def write(file: Path, count: int, steps: int) -> None:
         lines.writelines(encode(made(number, steps)) + b"\n" for number in range(count))
 
 
+def repeat(file: Path, source: Path, count: int) -> None:
+    """Real rollouts over and over, each with an id and a task of its own."""
+    decode, encode = msgspec.json.Decoder(dict[str, Any]).decode, msgspec.json.Encoder().encode
+    heads: list[tuple[str, bytes]] = []
+    for line in source.read_bytes().splitlines():
+        whole = decode(line)
+        if whole.get("type") == "trajectory":
+            rest = {k: v for k, v in whole.items() if k not in ("type", "id", "task")}
+            heads.append((whole["task"], encode(rest)[1:] + b"\n"))
+    with file.open("wb") as lines:
+        for number in range(count):
+            task, rest = heads[number % len(heads)]
+            names = {"type": "trajectory", "id": f"{task}-{number}/0", "task": f"{task}-{number}"}
+            lines.write(encode(names)[:-1] + b"," + rest)
+
+
 def _decode(file: Path) -> None:
     for _ in trajectories([file]):
         pass
@@ -114,8 +134,8 @@ def _decode(file: Path) -> None:
 
 def _check(file: Path) -> None:
     checker = Checker()
-    faults = sum(bool(checker.check(line.trajectory)) for line in trajectories([file]))
-    assert not faults, "the trajectories are clean"
+    for line in trajectories([file]):
+        checker.check(line.trajectory)
 
 
 def _export(name: str, *, read_back: bool) -> Callable[[Path], None]:
@@ -123,7 +143,7 @@ def _export(name: str, *, read_back: bool) -> Callable[[Path], None]:
         exporter = Exporter(format_of(name), Options(), read_back=read_back)
         for _ in exporter.run(exporter.read([file]), lambda _: None):
             pass
-        assert exporter.totals.quarantined == 0
+        assert exporter.totals.quarantined < exporter.totals.records
 
     return run
 
@@ -171,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--count", default="2000", help="trajectories; several by commas")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--source", type=Path, help="trajectories to repeat; default: made here")
     parser.add_argument("--stages", default=",".join(STAGES))
     parser.add_argument("--rounds", type=int, default=1, help="the best of so many")
     parser.add_argument("--child", nargs=3, metavar=("STAGE", "FILE", "COUNT"),
@@ -183,14 +204,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for count in map(int, options.count.split(",")):
             file = Path(folder) / f"{count}.jsonl"
-            write(file, count, options.steps)
+            if options.source is None:
+                write(file, count, options.steps)
+            else:
+                repeat(file, options.source, count)
             for name in options.stages.split(","):
                 command = (sys.executable, "-m", "bench.data", "--child", name, file, str(count))
                 rows = [
-                    json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+                    json.loads(
+                        subprocess.run(command, check=True, capture_output=True, env=ENV).stdout
+                    )
                     for _ in range(options.rounds)
                 ]
                 print(json.dumps(min(rows, key=lambda row: row["cpu_seconds"])), flush=True)
+            file.unlink()
 
 
 if __name__ == "__main__":

@@ -69,13 +69,17 @@ class NearDuplicates:
 
     `threshold` is the Jaccard similarity of word shingles from which two texts are the same. The
     bands are chosen so that a pair at the threshold is found with a probability of 0.99 or more.
+
+    `crowd` bounds what a text is compared with: of the texts that share a band, the first so many.
+    Without it a million texts of one pattern are compared each with each.
     """
 
-    def __init__(self, threshold: float = 0.9, size: int = 3) -> None:
+    def __init__(self, threshold: float = 0.9, size: int = 3, *, crowd: int | None = None) -> None:
         if not 0 < threshold <= 1:
             raise ValueError(f"expected a threshold above 0 and up to 1, got {threshold}")
         self.threshold = threshold
         self._size = size
+        self._crowd = crowd
         self._rows = _rows(threshold)
         self._kept: list[frozenset[int]] = []
         self._bands: list[defaultdict[tuple[int, ...], list[int]]] = [
@@ -98,7 +102,9 @@ class NearDuplicates:
         if found is not None:
             return found
         for band, key in zip(self._bands, keys, strict=True):
-            band[key].append(len(self._kept))
+            alike = band[key]
+            if self._crowd is None or len(alike) < self._crowd:
+                alike.append(len(self._kept))
         self._kept.append(parts)
         return None
 

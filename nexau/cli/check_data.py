@@ -1,29 +1,29 @@
 """`nexau check-data`: what is wrong with trajectories as training data."""
 
-from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import msgspec
 import typer
-from msgspec import Struct
 from rich.table import Table
 
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
-from nexau.cli.passes import bar, check_writable, output
+from nexau.cli.passes import Workers, bar, check_writable, output
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain
 from nexau.nearest import hint
 from nexau.synth.data.checks.facts import Limits
 from nexau.synth.data.checks.leaks import grams8
 from nexau.synth.data.checks.proof import prove
-from nexau.synth.data.checks.rule import Finding, Rule
-from nexau.synth.data.checks.rules import RULES, Checker
-from nexau.synth.data.stream import Line, expand, trajectories
-from nexau.synth.nearduplicates import NearDuplicates
-from nexau.trajectory import Trajectory
+from nexau.synth.data.checks.rule import Rule
+from nexau.synth.data.checks.rules import RULES
+from nexau.synth.data.jobs import Checked, CheckJob, whole
+from nexau.synth.data.parallel import ProcessDied, in_order
+from nexau.synth.data.stream import Advance, expand, trajectories
 from nexau.tuning import tune_gc
 
 EPILOG = """
@@ -44,24 +44,6 @@ prints, for each rule, how many it finds and how many of the clean ones it accus
 """
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-
-
-class Faulty(Struct, frozen=True):
-    """A line of output."""
-
-    id: str
-    file: str
-    line: int
-    hard: bool
-    findings: list[Finding]
-
-
-class Totals:
-    def __init__(self) -> None:
-        self.seen = self.hard = self.scored = 0
-        self.rules: Counter[str] = Counter()
-        """Trajectories, by rule."""
-        self.examples: dict[str, str] = {}
 
 
 @app.command("check-data", epilog=EPILOG)
@@ -92,6 +74,7 @@ def check_data(
     proven: Annotated[bool, typer.Option("--prove", help="Prove the rules by mutation.")] = False,
     seed: Annotated[int, typer.Option(help="Of the mutations.")] = 0,
     each: Annotated[int, typer.Option(min=1, help="Defects of each kind, at most.")] = 300,
+    workers: Workers = 1,
     progress: Annotated[bool, typer.Option("--progress/--no-progress")] = True,
 ) -> None:
     """Check trajectories against the rules of training data."""
@@ -100,6 +83,8 @@ def check_data(
         return
     if not files:
         stop("name a file of trajectories, or - for stdin")
+    if duplicates and workers > 1:
+        stop("--duplicates compares all with all, which is for one process: leave --workers out")
     chosen = _chosen(rules)
     check_writable(out)
     tune_gc()
@@ -111,9 +96,13 @@ def check_data(
             found = prove(clean, seed=seed, each=each, limits=limits, rules=chosen)
             show([msgspec.to_builtins(row) for row in found], columns=_PROOF)
             return
-        totals = _run(places, Checker(limits, chosen), out, duplicates=duplicates, shown=progress)
+        names = frozenset(rule.name for rule in chosen)
+        job = partial(CheckJob, limits, names, keep=out is not None, duplicates=duplicates)
+        totals = _run(places, job, out, workers=workers, shown=progress)
     except nexau.DefinitionError as error:
         stop(str(error))
+    except ProcessDied as error:
+        stop(str(error), FAILED)
     except BrokenPipeError:
         raise typer.Exit(OK) from None
     _report(totals, chosen)
@@ -125,53 +114,34 @@ _PROOF = ("number", "rule", "weight", "ground", "defects", "recall", "clean", "f
 
 
 def _run(
-    files: list[Path], checker: Checker, out: Path | None, *, duplicates: bool, shown: bool
-) -> Totals:
-    totals = Totals()
-    encode = msgspec.json.Encoder().encode
-    near = NearDuplicates(0.8) if duplicates else None
-    first: list[str] = []
+    files: list[Path], job: partial[CheckJob], out: Path | None, *, workers: int, shown: bool
+) -> Checked:
+    totals = Checked()
     with ExitStack() as stack:
-        stdout: BinaryIO = stack.enter_context(output(None))
+        stdout = stack.enter_context(output(None))
         kept = stack.enter_context(output(out)) if out is not None else None
         advance = stack.enter_context(bar(files, "checked", shown=shown))
-        for line in trajectories(files, advance):
-            found = checker.check(line.trajectory)
-            if near is not None:
-                found += _near(near, first, line)
-            hard = any(finding.weight == "hard" for finding in found)
-            _count(totals, found, hard=hard)
-            if found:
-                faulty = Faulty(line.trajectory.id, line.file, line.number, hard, found)
-                stdout.write(encode(faulty) + b"\n")
-            if kept is not None and not hard:
-                kept.write(line.data if line.data.endswith(b"\n") else line.data + b"\n")
+        parts = (
+            _one(files, job(), advance)
+            if workers == 1
+            else (whole(in_order(job, files, workers, advance), files))
+        )
+        for part in parts:
+            stdout.writelines(part.lines)
+            if kept is not None:
+                kept.writelines(part.kept)
+            totals.add(part)
     return totals
 
 
-def _near(near: NearDuplicates, first: list[str], line: Line[Trajectory]) -> list[Finding]:
-    """Repeats of one task are no duplicates of each other."""
-    trajectory = line.trajectory
-    if trajectory.repeat or trajectory.attempt:
-        return []
-    like = near.add(trajectory.input)
-    if like is not None:
-        text = f"nearly the task of {first[like]}"
-        return [Finding("near_duplicate", "score", text, path="input")]
-    first.append(trajectory.id)
-    return []
+def _one(files: list[Path], job: CheckJob, advance: Advance | None) -> Iterator[Checked]:
+    for line in trajectories(files, advance):
+        made = Checked()
+        job.line(line, made)
+        yield made
 
 
-def _count(totals: Totals, found: list[Finding], *, hard: bool) -> None:
-    totals.seen += 1
-    totals.hard += hard
-    totals.scored += bool(found) and not hard
-    for finding in found:
-        totals.examples.setdefault(finding.rule, finding.text)
-    totals.rules.update({finding.rule for finding in found})
-
-
-def _report(totals: Totals, rules: tuple[Rule, ...]) -> None:
+def _report(totals: Checked, rules: tuple[Rule, ...]) -> None:
     clean = totals.seen - totals.hard - totals.scored
     say(
         f"{totals.seen:,} trajectories: {clean:,} without a fault, {totals.scored:,} with what "

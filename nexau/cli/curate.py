@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
-from nexau.cli.passes import bar, check_writable, output
+from nexau.cli.passes import bar, check_writable, output, with_numpy
 from nexau.problems import display
 from nexau.synth.data.decontaminate import Decontaminator, evaluation_texts
 from nexau.synth.data.stream import Line, expand, trajectories
@@ -75,10 +74,7 @@ def curate(
     if out is not None and report is None:
         report = out.with_name(f"{out.name}.report.json")
     check_writable(out, report)
-    try:
-        module = import_module("nexau.synth.data.curate")
-    except ModuleNotFoundError:
-        stop("curation needs the extra: pip install 'nexau[synth]'")
+    (module,) = with_numpy("nexau.synth.data.curate")
     tune_gc()
     try:
         places = expand(files)

@@ -1,7 +1,8 @@
 """`nexau export`: trajectories in the formats that trainers read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,11 +12,13 @@ import typer
 
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
-from nexau.cli.passes import bar, check_writable, output
+from nexau.cli.passes import Workers, bar, check_writable, output
 from nexau.cli.rows import show
 from nexau.synth.data.convert import Loss, Options
-from nexau.synth.data.export import Exporter, Quarantined
+from nexau.synth.data.export import Quarantined, Totals
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS, format_of
+from nexau.synth.data.jobs import Exported, ExportJob, whole
+from nexau.synth.data.parallel import ProcessDied, in_order
 from nexau.synth.data.stream import expand
 from nexau.tuning import tune_gc
 
@@ -68,6 +71,7 @@ def export(
     quarantine: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: OUT.quarantine.jsonl.")
     ] = None,
+    workers: Workers = 1,
     formats: Annotated[bool, typer.Option("--formats", help="List the formats.")] = False,
     progress: Annotated[bool, typer.Option("--progress/--no-progress")] = True,
 ) -> None:
@@ -83,17 +87,15 @@ def export(
     tune_gc()
     try:
         chosen = format_of(format_name)
-        exporter = Exporter(
-            chosen,
-            Options(not per_agent, loss, mask_errors, media),
-            statuses=tuple(status or ()),
-        )
-        _run(exporter, expand(files), chosen.name, out, quarantine, shown=progress)
+        options = Options(not per_agent, loss, mask_errors, media)
+        job = partial(ExportJob, chosen.name, options, tuple(status or ()))
+        totals = _run(job, expand(files), out, quarantine, workers=workers, shown=progress)
     except nexau.DefinitionError as error:
         stop(str(error))
+    except ProcessDied as error:
+        stop(str(error), FAILED)
     except BrokenPipeError:
         raise typer.Exit(OK) from None
-    totals = exporter.totals
     say(
         f"{totals.records:,} records of {totals.trajectories:,} trajectories"
         + (f", {totals.left:,} passed over" if totals.left else "")
@@ -106,15 +108,17 @@ def export(
 
 
 def _run(
-    exporter: Exporter,
+    job: partial[ExportJob],
     files: list[Path],
-    name: str,
     out: Path | None,
     quarantine: Path | None,
     *,
+    workers: int,
     shown: bool,
-) -> None:
+) -> Totals:
     encode = msgspec.json.Encoder().encode
+    made = job()
+    totals = made.exporter.totals
     with ExitStack() as stack:
         refused = stack.enter_context(output(quarantine)) if quarantine is not None else None
 
@@ -123,14 +127,29 @@ def _run(
                 refused.write(encode(record) + b"\n")
 
         advance = stack.enter_context(bar(files, "exported", shown=shown))
-        records = exporter.run(exporter.read(files, advance), refuse)
+        if workers == 1:
+            records = made.exporter.run(made.exporter.read(files, advance), refuse)
+        else:
+            parts = whole(in_order(job, files, workers, advance), files)
+            records = _records(parts, refuse, totals)
         if out is not None and out.suffix == ".parquet":
-            _parquet(out, name, records)
+            _parquet(out, made.exporter.name, records)
         else:
             with output(out) as lines:
                 lines.writelines(record + b"\n" for record in records)
-    if quarantine is not None and not exporter.totals.quarantined:
+    if quarantine is not None and not totals.quarantined:
         quarantine.unlink(missing_ok=True)
+    return totals
+
+
+def _records(
+    parts: Iterable[Exported], refuse: Callable[[Quarantined], object], totals: Totals
+) -> Iterator[bytes]:
+    for part in parts:
+        totals.add(part.totals)
+        for record in part.refused:
+            refuse(record)
+        yield from part.records
 
 
 def _parquet(out: Path, name: str, records: Iterator[bytes]) -> None:

@@ -1,6 +1,6 @@
 """`nexau measure`: a set of trajectories on the three axes."""
 
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 import nexau
-from nexau.cli.exits import emit, say, stop
-from nexau.cli.passes import bar, check_writable
+from nexau.cli.exits import FAILED, emit, say, stop
+from nexau.cli.passes import Workers, bar, check_writable, with_numpy
 from nexau.cli.screen import console
 from nexau.profiles import read_profile
+from nexau.synth.data.jobs import MeasureJob, whole
+from nexau.synth.data.parallel import ProcessDied, in_order
 from nexau.synth.data.stream import expand, trajectories
 from nexau.tuning import tune_gc
 
@@ -52,33 +54,42 @@ def measure(
         typer.Option(metavar="FILE", help="Recorded latency (nexau mcp record); may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of samples and intervals.")] = 0,
+    workers: Workers = 1,
     progress: Annotated[bool, typer.Option("--progress/--no-progress")] = True,
 ) -> None:
     """Measure complexity, diversity and fidelity, and say what is lacking."""
     check_writable(html)
-    try:
-        module = import_module("nexau.synth.data.measure")
-        page = import_module("nexau.synth.data.page").page
-    except ModuleNotFoundError:
-        stop("measuring needs the extra: pip install 'nexau[synth]'")
+    module, pages = with_numpy("nexau.synth.data.measure", "nexau.synth.data.page")
     tune_gc()
     try:
         profiles = tuple(read_profile(file) for file in profile or ())
-        files = expand(places)
         meter: Meter = module.Meter(seed=seed, profiles=profiles)
-        with bar(files, "measured", shown=progress) as advance:
-            for line in trajectories(files, advance, strict=len(files) == 1):
-                meter.add(line.trajectory, len(line.data))
+        _run(meter, expand(places), workers=workers, shown=progress)
     except nexau.DefinitionError as error:
         stop(str(error))
+    except ProcessDied as error:
+        stop(str(error), FAILED)
     made = meter.result()
     if not made.trajectories:
         stop(f"{', '.join(map(str, places))}: holds no trajectory")
     if html is not None:
         title = f"Trajectories of {', '.join(place.name or str(place) for place in places)}"
-        html.write_text(page(made, title), encoding="utf-8")
+        html.write_text(pages.page(made, title), encoding="utf-8")
     _show(made)
     emit(msgspec.json.encode(made).decode())
+
+
+def _run(meter: "Meter", files: list[Path], *, workers: int, shown: bool) -> None:
+    strict = len(files) == 1
+    with bar(files, "measured", shown=shown) as advance:
+        if workers == 1:
+            for line in trajectories(files, advance, strict=strict):
+                meter.add(line.trajectory, len(line.data))
+            return
+        job = partial(MeasureJob, strict=strict)
+        for outlines in whole(in_order(job, files, workers, advance), files, strict=strict):
+            for outline in outlines:
+                meter.take(outline)
 
 
 def _show(made: "Measure") -> None:

@@ -4,10 +4,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO
+from types import ModuleType
+from typing import Annotated, BinaryIO
 
+import typer
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -23,6 +26,23 @@ from nexau.cli.screen import console
 from nexau.synth.data.stream import Advance, size_of
 
 _INTERVAL = 0.2
+
+Workers = Annotated[
+    int,
+    typer.Option("--workers", "-w", min=1, max=256, help="Processes; the output is that of one."),
+]
+
+
+def with_numpy(*names: str) -> list[ModuleType]:
+    """Modules that need the extra `synth`. Ends the command where it is not installed."""
+    # The matrices are small, and threads that wait for each other on a busy machine take a
+    # hundred times as long as one that works.
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    try:
+        return [import_module(name) for name in names]
+    except ModuleNotFoundError:
+        stop("this needs the extra: pip install 'nexau[synth]'")
 
 
 @contextmanager

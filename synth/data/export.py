@@ -15,7 +15,7 @@ from nexau.synth.data.conversation import Unfit, difference, equal
 from nexau.synth.data.convert import Options, ToolTables, parts, pieces
 from nexau.synth.data.formats.base import Format, Head
 from nexau.synth.data.formats.rollouts import RolloutFormat
-from nexau.synth.data.spoken import AnyTrajectory
+from nexau.synth.data.spoken import AnyTrajectory, Spoken
 from nexau.synth.data.stream import Advance, Line, spoken, trajectories
 from nexau.synth.lineage import bytes_id
 from nexau.trajectory import Trajectory
@@ -46,6 +46,13 @@ class Totals(Struct):
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
     """The first words of each."""
 
+    def add(self, other: "Totals") -> None:
+        self.trajectories += other.trajectories
+        self.left += other.left
+        self.records += other.records
+        self.quarantined += other.quarantined
+        self.reasons.update(other.reasons)
+
 
 class Exporter:
     """Writes one format. `read_back` False does not read back, to measure what that costs."""
@@ -59,6 +66,7 @@ class Exporter:
         read_back: bool = True,
     ) -> None:
         self.totals = Totals()
+        self.name = format_.name
         self._format = format_
         self._options = options
         self._statuses = frozenset(statuses)
@@ -67,11 +75,16 @@ class Exporter:
         quick = getattr(type(format_), "quick", Format.quick)
         self._quickly = read_back and not options.flattened and quick is not Format.quick
 
+    @property
+    def kind(self) -> type[AnyTrajectory]:
+        """As much of a trajectory as the format needs."""
+        return Trajectory if isinstance(self._format, RolloutFormat) else Spoken
+
     def read(
         self, files: list[Path], advance: Advance | None = None
     ) -> Iterator[Line[AnyTrajectory]]:
-        """The trajectories of files, with as much of them as the format needs."""
-        if isinstance(self._format, RolloutFormat):
+        """The trajectories of files, as that `kind`."""
+        if self.kind is Trajectory:
             return trajectories(files, advance)
         return spoken(files, advance)
 

@@ -13,9 +13,9 @@ from msgspec import Struct, field
 
 from nexau.distances import kolmogorov_smirnov, wasserstein
 from nexau.profiles import Profile, value_at
-from nexau.synth.data.checks.facts import Facts, Limits, ToolBook
-from nexau.synth.data.features import Features, features_of
-from nexau.synth.data.trace import trace
+from nexau.synth.data.distinct import Distinct
+from nexau.synth.data.features import Features
+from nexau.synth.data.outline import Outline, Outliner
 from nexau.synth.data.vectors import vectors, vendi
 from nexau.synth.intervals import bootstrap, wilson
 from nexau.synth.nearduplicates import NearDuplicates
@@ -26,6 +26,10 @@ SAMPLE = 2000
 _VENDI = 500
 """Rows of which the Vendi score is taken: sets are compared at equal n."""
 _LATENCIES = 4000
+_LOOKED = 50_000
+"""Tasks that are looked at for near-duplicates: more would need more memory than they tell."""
+_CROWD = 64
+"""Tasks of one pattern with which each is compared, at most."""
 ANSWERED = ("live", "replayed", "simulated", "function", "unstated")
 """unstated: a trajectory that does not say, from before `AgentRecord.served`."""
 
@@ -100,84 +104,58 @@ class _Seen(Struct, frozen=True, gc=False):
 
 
 class Meter:
-    """Feed it trajectories with `add`, then `result`."""
+    """Feed it trajectories with `add`, or their outlines with `take`; then `result`."""
 
     def __init__(self, *, seed: int = 0, profiles: tuple[Profile, ...] = ()) -> None:
-        self._book = ToolBook()
-        self._limits = Limits()
+        self._outliner = Outliner()
         self._seed = seed
         self._profiles = profiles
         self._random = stream(seed, "measure")
         self._sample: list[_Seen] = []
-        self._near = NearDuplicates(0.8)
+        self._near = NearDuplicates(0.8, crowd=_CROWD)
         self._count = self._distinct = self._looked = 0
-        self._tasks: set[int] = set()
+        self._tasks = Distinct()
         self._tools: Counter[str] = Counter()
         self._pairs: Counter[str] = Counter()
         self._offered: set[str] = set()
         self._topologies: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
-        self._failed = self._results = 0
+        self._results = 0
         self._errors: Counter[str] = Counter()
         self._leaves = self._traced = 0
         self._latency: dict[str, list[float]] = {}
         self._timed: Counter[str] = Counter()
 
     def add(self, trajectory: Trajectory, size: int = 0) -> None:
-        if not trajectory.final:
-            return
+        if trajectory.final:
+            self.take(self._outliner.of(trajectory, size))
+
+    def take(self, outline: Outline) -> None:
+        """The order counts: samples are drawn by it."""
         self._count += 1
-        facts = Facts(trajectory, self._book, self._limits)
-        found = trace(facts)
-        features = features_of(trajectory, size)
+        features, found = outline.features, outline.traced
         self._topologies[features.topology] += 1
         self._leaves += found.leaves
         self._traced += found.traced
-        self._calls(trajectory, facts)
-        if trajectory.repeat == 0 and self._looked < 50_000:
-            # Bounded: near-duplicates among more would need more memory than they tell.
+        self._results += outline.results
+        self._offered.update(outline.offered)
+        self._tools.update(outline.tools)
+        self._pairs.update(outline.pairs)
+        self._answered.update(outline.answered)
+        self._errors.update(outline.errors)
+        for tool, ms in outline.times:
+            self._time(tool, ms)
+        if outline.repeat == 0 and self._looked < _LOOKED:
             self._looked += 1
-            self._distinct += self._near.add(trajectory.input) is None
+            self._distinct += self._near.add(outline.input) is None
         place = len(self._sample)
         if place >= SAMPLE:
             place = self._random.randrange(self._count)
-        seen = _Seen(features, found.chain, found.edges)
         if place == len(self._sample):
-            self._sample.append(seen)
+            self._sample.append(_Seen(features, found.chain, found.edges))
         elif place < SAMPLE:
-            self._sample[place] = seen
-        if len(self._tasks) < 1_000_000:
-            self._tasks.add(hash(trajectory.task))
-
-    def _calls(self, trajectory: Trajectory, facts: Facts) -> None:
-        served = {record.name: record.served for record in trajectory.agents}
-        otherwise = "function" if any(served.values()) else "unstated"
-        for context in facts.contexts.values():
-            self._offered.update(
-                name for name, tool in (context.tools or {}).items() if not tool.delegates
-            )
-            known = served.get(context.definition, {})
-            names = []
-            for made in context.calls:
-                if made.tool is not None and made.tool.delegates:
-                    self._answered["delegation"] += 1
-                    continue
-                name = made.call.name
-                names.append(name)
-                self._tools[name] += 1
-                result = made.result
-                if result is None:
-                    self._answered["unanswered"] += 1
-                    continue
-                by = known[name].by if name in known else otherwise
-                self._answered[by] += 1
-                self._results += 1
-                if result.is_error:
-                    self._failed += 1
-                    self._errors[result.error_class or "tool_error"] += 1
-                elif result.seconds > 0:
-                    self._time(name, result.seconds * 1000)
-            self._pairs.update(f"{a}>{b}" for a, b in pairwise(names))
+            self._sample[place] = _Seen(features, found.chain, found.edges)
+        self._tasks.add(outline.task)
 
     def _time(self, tool: str, ms: float) -> None:
         kept = self._latency.setdefault(tool, [])
@@ -188,7 +166,7 @@ class Meter:
             kept[place] = ms
 
     def result(self) -> Measure:
-        made = Measure(self._count, len(self._tasks))
+        made = Measure(self._count, self._tasks.count())
         if not self._count:
             return made
         made.calls = dict(self._answered)
@@ -256,7 +234,7 @@ class Meter:
             "replayed": _rate(counts["replayed"], calls),
             "simulated": _rate(counts["simulated"], calls),
             "traceable": _rate(self._traced, self._leaves),
-            "errors": _rate(self._failed, self._results),
+            "errors": _rate(self._errors.total(), self._results),
         }
 
     def _against_profiles(self, made: Measure) -> None:

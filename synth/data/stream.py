@@ -1,7 +1,7 @@
 """Trajectories out of files of JSON lines, one at a time."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
@@ -94,22 +94,37 @@ def spoken(files: list[Path], advance: Advance | None = None) -> Iterator[Line[S
 def _read(
     files: list[Path], kind: type[T], advance: Advance | None, *, strict: bool
 ) -> Iterator[Line[T]]:
-    whole = msgspec.json.Decoder(kind)
-    tags = msgspec.json.Decoder(_Tag)
     found = False
     for file in files:
         name = "stdin" if str(file) == "-" else display(file)
-        for number, data in enumerate(_lines(file, advance), 1):
-            try:
-                trajectory = whole.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                if _passed_over(data, tags, strict=strict):
-                    continue
-                raise DefinitionError(f"{name}:{number}:1: not a trajectory: {error}") from None
+        for line in decoded(_lines(file, advance), name, kind, strict=strict):
             found = True
-            yield Line(data, number, trajectory, name)
+            yield line
     if strict and not found:
-        raise DefinitionError(f"{', '.join(map(display, files))}: holds no trajectory")
+        raise nothing_in(files)
+
+
+def nothing_in(files: list[Path]) -> DefinitionError:
+    return DefinitionError(f"{', '.join(map(display, files))}: holds no trajectory")
+
+
+def decoded(
+    lines: Iterable[bytes], name: str, kind: type[T], first: int = 1, *, strict: bool = True
+) -> Iterator[Line[T]]:
+    """The trajectories among lines of a file of that name, which begin with its `first`.
+
+    Raises `DefinitionError` as `trajectories` does, but for there being none.
+    """
+    whole = msgspec.json.Decoder(kind)
+    tags = msgspec.json.Decoder(_Tag)
+    for number, data in enumerate(lines, first):
+        try:
+            trajectory = whole.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if _passed_over(data, tags, strict=strict):
+                continue
+            raise DefinitionError(f"{name}:{number}:1: not a trajectory: {error}") from None
+        yield Line(data, number, trajectory, name)
 
 
 def _passed_over(data: bytes, tags: msgspec.json.Decoder[_Tag], *, strict: bool) -> bool:
@@ -118,7 +133,7 @@ def _passed_over(data: bytes, tags: msgspec.json.Decoder[_Tag], *, strict: bool)
         return True
     try:
         return tags.decode(data).type != "trajectory"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return not strict
 
 

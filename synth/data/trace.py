@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from nexau.synth.data.checks.facts import Context, Facts, Made, observed, placed, plain
+from nexau.synth.data.checks.facts import Context, Facts, Made, placed, plain
 from nexau.synth.data.checks.grounding import follows, number_word
 
 LEAST = 4
@@ -50,32 +50,54 @@ def _context(facts: Facts, context: Context, total: Traced) -> None:
     earlier: list[tuple[Made, _Seen]] = []
     depths: dict[int, int] = {}
     for made in context.calls:
-        before = [(m, s) for m, s in earlier if m.step.turn < made.step.turn]
+        # Calls of one turn do not see each other's results.
+        known = len(earlier)
+        while known and earlier[known - 1][0].step is made.step:
+            known -= 1
+        before = earlier[:known] if known < len(earlier) else earlier
         depth = 1
         for path, value in placed(made.call.arguments):
             if _name(path) in FREE:
                 continue
             total.leaves += 1
-            known = base.has(value) or _constant(made, value)
-            sources = [m for m, s in before if s.has(value)]
-            if not known and sources:
+            wanted = _Wanted(value)
+            given_ = base.has(wanted) or _constant(made, wanted.text)
+            sources = [m for m, s in before if s.has(wanted)]
+            if not given_ and sources:
                 total.edges += 1
                 depth = max(depth, 1 + max(depths[m.order] for m in sources))
-            if known or sources or _follows(value, base, before):
+            if given_ or sources or _follows(value, base, before):
                 total.traced += 1
         depths[made.order] = depth
         total.chain = max(total.chain, depth)
         if made.result is not None:
-            earlier.append((made, _Seen(observed(made.result))))
+            earlier.append((made, _Seen(made.said)))
 
 
 def _name(path: str) -> str:
     """Of the argument: the last key of a pointer that is no index."""
-    return next((key for key in reversed(path.split("/")) if not key.isdigit()), "").lower()
+    last = path.rpartition("/")[2]
+    if last.isdigit():
+        last = next((key for key in reversed(path.split("/")) if not key.isdigit()), "")
+    return last.lower()
 
 
-def _constant(made: Made, value: object) -> bool:
-    return made.tool is not None and plain(value) in made.tool.constants
+def _constant(made: Made, text: str) -> bool:
+    return made.tool is not None and text in made.tool.constants
+
+
+class _Wanted:
+    """A value, in the forms in which it is looked for."""
+
+    __slots__ = ("dates", "folded", "text", "whole", "word")
+
+    def __init__(self, value: object) -> None:
+        text = self.text = plain(value)
+        self.whole = isinstance(value, int | float) or len(text) < LEAST
+        """Whether it counts only where nothing runs on at its sides."""
+        self.word = number_word(int(text)) if text.isdigit() and len(text) <= 2 else None
+        self.folded = text.casefold()
+        self.dates = _dates(text) if len(text) >= 8 and text[:4].isdigit() else ()
 
 
 class _Seen:
@@ -88,16 +110,15 @@ class _Seen:
         self._folded: str | None = None
         self.numbers: list[float] | None = None
 
-    def has(self, value: object) -> bool:
-        text = plain(value)
-        if not text:
+    def has(self, wanted: _Wanted) -> bool:
+        if not wanted.text:
             return True
-        if isinstance(value, int | float) or len(text) < LEAST:
-            return self._whole(text)
-        if text in self.text:
+        if wanted.whole:
+            return self._whole(wanted)
+        if wanted.text in self.text:
             return True
         folded = self.folded
-        return text.casefold() in folded or any(form in folded for form in _dates(text))
+        return wanted.folded in folded or any(form in folded for form in wanted.dates)
 
     @property
     def folded(self) -> str:
@@ -105,8 +126,8 @@ class _Seen:
             self._folded = self.text.casefold()
         return self._folded
 
-    def _whole(self, text: str) -> bool:
-        """Short texts and numbers count only where nothing runs on at their sides."""
+    def _whole(self, wanted: _Wanted) -> bool:
+        text = wanted.text
         place = self.text.find(text)
         while place >= 0:
             before = self.text[place - 1 : place]
@@ -114,9 +135,7 @@ class _Seen:
             if not before.isalnum() and not after.isalnum():
                 return True
             place = self.text.find(text, place + 1)
-        if text.isdigit() and len(text) <= 2:
-            return number_word(int(text)) in self.folded
-        return False
+        return wanted.word is not None and wanted.word in self.folded
 
     def values(self) -> list[float]:
         if self.numbers is None:
