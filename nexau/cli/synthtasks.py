@@ -12,12 +12,14 @@ from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, say, stop
 from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
+from nexau.cli.writers import writer_model
 from nexau.paths import is_dir
 from nexau.servers import ToolsUnavailable
-from nexau.synth.tasks.crew import crew
+from nexau.synth.tasks.authored import TaskAuthor, Unreached
+from nexau.synth.tasks.crew import CrewError, Maker, crew
 from nexau.synth.tasks.generate import Settings
 from nexau.synth.tasks.stands import agent_of, agent_yaml, stands_of
-from nexau.synth.tasks.workshop import Work
+from nexau.synth.tasks.workshop import Work, Workshop
 from nexau.synth.tasks.writing import Writer
 
 MOST = 4
@@ -55,6 +57,8 @@ class Request(msgspec.Struct, frozen=True):
     out: Path | None
     workers: int
     agent: Path | None
+    model: nexau.OpenAIModel | None
+    strict: bool
 
 
 @app.command(epilog=EPILOG)
@@ -92,6 +96,22 @@ def tasks(
         int | None, typer.Option(min=1, help="Scale each world's seeded rows to about so many.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that make tasks.")] = 1,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "--writer",
+            metavar="MODEL|AGENT",
+            help="A model that words the requests and lets the tree of problem types grow:"
+            " openai:NAME, or an agent file, whose model it is. Without it a grammar words them.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse what the model cannot word, in place of the grammar."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there, and go on with what is there.")
     ] = None,
@@ -115,7 +135,12 @@ def tasks(
         stop(str(error))
     settings = Settings(seed, fusion, distractors)
     work = Work(tuple(stands), settings, folder, tuple(allow or ()), tuple(skip or ()))
-    request = Request(work, n, out, workers, agent)
+    author = writer_model("--model", model)
+    if author is not None and workers > 1:
+        stop("--workers is for the grammar; a model's answers are waited for side by side")
+    if strict and author is None:
+        stop("--strict goes with --model")
+    request = Request(work, n, out, workers, agent, author, strict)
     start(partial(_tasks, request), backend=backend, log_level=log_level)
 
 
@@ -135,15 +160,8 @@ async def _make(request: Request) -> int:
     report = writer.report
     try:
         if report.accepted < request.count:
-            async with crew(request.work, writer.next_number, request.workers) as ranges:
-                async for made in ranges:
-                    for each in made:
-                        if report.accepted < request.count:
-                            writer.take(each)
-                    most = MOST * request.count
-                    if report.accepted >= request.count or report.numbers >= most:
-                        break
-    except ToolsUnavailable as error:
+            await _fill(request, writer)
+    except (ToolsUnavailable, Unreached, CrewError) as error:
         stop(str(error), FAILED)
     except ValueError as error:
         stop(str(error))
@@ -157,6 +175,24 @@ async def _make(request: Request) -> int:
             FAILED,
         )
     return OK
+
+
+async def _fill(request: Request, writer: Writer) -> None:
+    report, model = writer.report, request.model
+    kept = request.out and request.out.with_suffix(".writing.jsonl")
+
+    def hand(workshop: Workshop) -> Maker:
+        assert model is not None
+        return TaskAuthor(workshop, model, kept=kept, strict=request.strict)
+
+    first, by = writer.next_number, hand if model is not None else None
+    async with crew(request.work, first, request.workers, by) as ranges:
+        async for made in ranges:
+            for each in made:
+                if report.accepted < request.count:
+                    writer.take(each)
+            if report.accepted >= request.count or report.numbers >= MOST * request.count:
+                return
 
 
 def _write_agent(request: Request) -> None:
@@ -175,6 +211,8 @@ def _tell(request: Request, writer: Writer) -> None:
     )
     for reason, count in sorted(report.refused.items(), key=lambda item: -item[1]):
         say(f"  {count:6,}  {reason}")
+    for reason, count in sorted(report.unwritten.items(), key=lambda item: -item[1]):
+        say(f"  {count:6,}  left to the grammar: {reason}")
     if request.out is not None:
         target = request.out.with_suffix(".report.json")
         target.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")

@@ -1,6 +1,6 @@
 """Drafts grow backwards: a call that works, then the calls that bring what it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -12,6 +12,7 @@ from nexau.synth.tasks.structs import (
     Draft,
     Found,
     Given,
+    Goal,
     Leaf,
     Reply,
     Step,
@@ -148,16 +149,22 @@ def _same_tool(one: Tool, other: Tool) -> bool:
     return one.name == other.name and one.server == other.server
 
 
-def pruned(draft: Draft) -> Draft:
-    """Without the steps that no goal needs."""
+def needed_for(draft: Draft, goals: Sequence[Goal]) -> frozenset[str]:
+    """Ids of the calls that lead to these goals."""
     by_id = {step.id: step for step in draft.steps}
     needed: set[str] = set()
-    todo = [x for goal in draft.goals for x in (goal.target, *goal.others) if x]
+    todo = [x for goal in goals for x in (goal.target, *goal.others) if x]
     while todo:
         name = todo.pop()
         if name not in needed:
             needed.add(name)
             todo += by_id[name].needs
+    return frozenset(needed)
+
+
+def pruned(draft: Draft) -> Draft:
+    """Without the steps that no goal needs."""
+    needed = needed_for(draft, draft.goals)
     return Draft([step for step in draft.steps if step.id in needed], draft.goals, draft.replies)
 
 

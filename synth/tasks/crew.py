@@ -1,8 +1,9 @@
 """Numbers made into tasks in their order, by this process or by several."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import anyio
 import msgspec
@@ -12,7 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from nexau.definition import DefinitionError
 from nexau.synth.tasks.generate import Made
 from nexau.synth.tasks.worker import FAULT
-from nexau.synth.tasks.workshop import Work, decoded, open_workshop
+from nexau.synth.tasks.workshop import Work, Workshop, decoded, open_workshop
 
 CHUNK = 8
 """Numbers of one range."""
@@ -23,23 +24,31 @@ CLOSE_SECONDS = 10.0
 """For a worker to give its servers back, before it is killed."""
 
 
+class Maker(Protocol):
+    async def make(self, first: int, end: int) -> list[Made]: ...
+
+
 class CrewError(OSError):
     """A worker ended before its work."""
 
 
 @asynccontextmanager
-async def crew(work: Work, first: int, workers: int) -> AsyncIterator[AsyncIterator[list[Made]]]:
-    """Ranges from `first` on, without end; the same for any number of workers.
+async def crew(
+    work: Work, first: int, workers: int, hand: Callable[[Workshop], Maker] | None = None
+) -> AsyncIterator[AsyncIterator[list[Made]]]:
+    """Ranges from `first` on, without end; the same for any number of workers. With `hand`, what
+    it makes of the workshop of this process, the only worker then, makes them.
 
     Raises `DefinitionError`, `ToolsUnavailable`, ValueError, and `CrewError`.
     """
     if workers == 1:
         async with open_workshop(work) as workshop:
+            maker: Maker = workshop if hand is None else hand(workshop)
 
             async def alone() -> AsyncGenerator[list[Made], None]:
                 start = first
                 while True:
-                    yield await workshop.make(start, start + CHUNK)
+                    yield await maker.make(start, start + CHUNK)
                     start += CHUNK
 
             yield alone()

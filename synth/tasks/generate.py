@@ -31,10 +31,10 @@ from nexau.synth.tasks.telling import (
     Story,
     Words,
     leaked,
+    missing,
     sources_met,
     today_of,
     told,
-    unsaid,
     worded,
 )
 from nexau.synth.tasks.typetree import Drawn, TypeTree
@@ -75,6 +75,8 @@ class Made(Struct, frozen=True):
     refused: dict[str, int]
     """Reasons, and how many tries ended so."""
     verdict: Verdict = Verdict()
+    unwritten: str = ""
+    """Why a model's words were given up for the grammar's."""
 
 
 class Generator:
@@ -91,6 +93,10 @@ class Generator:
             raise ValueError("nothing can be asked of these servers in this way")
         self.tree = TypeTree(leaves)
         self._drawn: list[Drawn] = []
+        self.grown: dict[int, tuple[tuple[str, ...], str]] = {}
+        """Nodes that a model proposed, and situations, by the number before which they grew."""
+        self.situations: dict[tuple[str, ...], str] = {}
+        """Of the nodes that have grown so far."""
 
     def _is_wanted(self, kind: str) -> bool:
         """Whether so many sources can meet in a problem of this kind."""
@@ -104,6 +110,10 @@ class Generator:
     def type_of(self, number: int) -> Drawn:
         """The problem type of a number: drawn in their order, whatever became of those before."""
         while len(self._drawn) <= number:
+            grown = self.grown.get(len(self._drawn))
+            if grown is not None:
+                self.tree.grow(grown[0])
+                self.situations[grown[0]] = grown[1]
             drawn = self.tree.draw(stream(self.settings.seed, "type", len(self._drawn)))
             self.tree.counts[drawn.leaf] += 1
             self._drawn.append(drawn)
@@ -198,7 +208,7 @@ class Generator:
         found: list[str] = []
         if names_a_tool(text, self.sources.tools, used) is not None:
             found.append("the request names a tool")
-        if unsaid(draft, text):
+        if missing(draft, text):
             found.append("the request lacks a value that the plan takes from it")
         if leaked(draft, text):
             found.append("the request holds its answer")

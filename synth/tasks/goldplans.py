@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from nexau.synth.tasks.building import turns
+from nexau.synth.tasks.building import needed_for, turns
 from nexau.synth.tasks.structs import Draft, Found, Step
 
 
@@ -18,24 +18,12 @@ def conversation(draft: Draft, answers: Sequence[str]) -> dict[str, Any]:
     plans: list[dict[str, Any]] = []
     done: set[str] = set()
     for goal, answer in zip(draft.goals, answers, strict=True):
-        needed = _needed(draft, [x for x in (goal.target, *goal.others) if x]) - done
+        needed = needed_for(draft, [goal]) - done
         part = Draft([step for step in draft.steps if step.id in needed], [goal])
         plans.append(gold_plan(part, answer))
         done |= needed
     first, *then = plans
     return first | ({"then": then} if then else {})
-
-
-def _needed(draft: Draft, targets: Sequence[str]) -> set[str]:
-    by_id = {step.id: step for step in draft.steps}
-    needed: set[str] = set()
-    todo = list(targets)
-    while todo:
-        name = todo.pop()
-        if name not in needed:
-            needed.add(name)
-            todo += by_id[name].needs
-    return needed
 
 
 def call_of(step: Step) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from nexau.definition import Saying, Task, User
 from nexau.synth.tasks.acceptance import Verdict
-from nexau.synth.tasks.building import Unusable
 from nexau.synth.tasks.fuzzy import fuzzified
 from nexau.synth.tasks.goldplans import conversation, gold_plan
 from nexau.synth.tasks.nouns import article, shown, spoken
@@ -32,6 +31,8 @@ class Words(Struct, frozen=True):
     """All of it, in one message."""
     fuzzy: str = ""
     """The same with things left implicit, for the shape `fuzzy`."""
+    opening: str = ""
+    """What it is about and no more, for the shape `staged`; empty: the grammar's."""
 
 
 class Story(Struct, frozen=True):
@@ -86,7 +87,7 @@ def told(story: Story, words: Words, sources: Sources, chance: Random) -> Task:
         plan = {"turns": [], "answer": "What exactly do you need?", "then": [plan]}
         user = User(goal=text, says=(Saying(text),), expects=_expected(story.answer))
         return Task(
-            _opening(draft, chance), plan=plan, check=check, user=user,
+            words.opening or _opening(draft, chance), plan=plan, check=check, user=user,
             metadata={"original": text}, servers=servers,
         )  # fmt: skip
     if story.shape == "conversation":
@@ -118,7 +119,7 @@ def _expected(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(answer.get("contains", ()))
 
 
-def unsaid(draft: Draft, text: str) -> list[Any]:
+def missing(draft: Draft, text: str) -> list[Any]:
     """Values that the plan takes from the request and that do not stand in it."""
     folded = text.casefold()
     given = [
@@ -166,9 +167,3 @@ def sources_met(draft: Draft) -> int:
         for goal in draft.goals
     ]
     return max(found, default=0)
-
-
-__all__ = [
-    "Shape", "Story", "Unusable", "Words", "leaked", "sources_met", "today_of", "told", "unsaid",
-    "worded",
-]  # fmt: skip

@@ -35,6 +35,9 @@ class Report(Struct):
     """Plans with one argument changed."""
     equivalent: int = 0
     """Of both, those that led to the same final state and answer."""
+    unwritten: dict[str, int] = {}
+    """Requests that a model could not word, and that have the grammar's words, by the reason."""
+    by_writer: dict[str, int] = {}
     by_kind: dict[str, int] = {}
     by_shape: dict[str, int] = {}
     by_difficulty: dict[str, int] = {}
@@ -58,7 +61,7 @@ class Writer:
         self._rejected = out and out.parent / "rejected" / out.name
         self._texts = NearDuplicates(SAME)
         self._counts: dict[str, Counter[str]] = {
-            name: Counter() for name in ("kind", "shape", "difficulty")
+            name: Counter() for name in ("kind", "shape", "difficulty", "writer")
         }
         self._steps = 0
 
@@ -110,6 +113,8 @@ class Writer:
         else:
             with self._out.open("ab") as lines:
                 lines.write(line + b"\n")
+        if made.unwritten:
+            report.unwritten[made.unwritten] = report.unwritten.get(made.unwritten, 0) + 1
         report.deletions += made.verdict.deletions
         report.perturbations += made.verdict.perturbations
         report.equivalent += made.verdict.equivalent
@@ -133,6 +138,8 @@ class Writer:
         self._counts["kind"][str(about["type"][2])] += 1
         self._counts["shape"][str(about["shape"])] += 1
         self._counts["difficulty"][str(about["difficulty"])] += 1
+        self._counts["writer"][str(about.get("writer", "grammar"))] += 1
+        report.by_writer = dict(self._counts["writer"].most_common())
         report.by_kind = dict(self._counts["kind"].most_common())
         report.by_shape = dict(self._counts["shape"].most_common())
         report.by_difficulty = dict(self._counts["difficulty"].most_common())
