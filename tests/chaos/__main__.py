@@ -7,17 +7,19 @@ python -m tests.chaos --seed 417 --schedules 1 --verbose
 import argparse
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.certificates import write_certificates
+from tests.chaos.report import Report, table
 from tests.chaos.schedule import draw
-from tests.chaos.trial import Report, Trial
+from tests.chaos.trial import Trial
 
 
 class Forks:
@@ -68,26 +70,30 @@ class Forks:
         return code
 
 
-def _zygote() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _zygote(certificates: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.chaos.zygote", str(theirs.fileno())]
-    process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+    trusted = {**os.environ, "SSL_CERT_FILE": str(certificates / "ca.pem")}
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=trusted)
     theirs.close()
     return process, ours
 
 
-async def _all(given: argparse.Namespace) -> list[Report]:
-    zygote, ours = _zygote()
+async def _all(given: argparse.Namespace, top: Path) -> list[Report]:
+    certificates = top / "certificates"
+    certificates.mkdir()
+    write_certificates(certificates)
+    zygote, ours = _zygote(certificates)
     forks = Forks(ours)
     reports: list[Report] = []
     seeds = iter(range(given.seed, given.seed + given.schedules))
     began = time.monotonic()
 
-    async def work(folder: Path) -> None:
+    async def work() -> None:
         for seed in seeds:
             if given.seconds and time.monotonic() - began > given.seconds:
                 return
-            trial = Trial(draw(seed), folder / str(seed), forks, sys.executable)
+            trial = Trial(draw(seed), top / str(seed), forks, sys.executable, certificates)
             report = await trial.all()
             reports.append(report)
             if report.problems:
@@ -97,33 +103,14 @@ async def _all(given: argparse.Namespace) -> list[Report]:
             if len(reports) % 50 == 0:
                 print(f"{len(reports)} of {given.schedules}", file=sys.stderr)
 
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(given.parallel):
-                    group.create_task(work(Path(name)))
-        finally:
-            ours.close()
-            zygote.wait()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(given.parallel):
+                group.create_task(work())
+    finally:
+        ours.close()
+        zygote.wait()
     return reports
-
-
-def _table(reports: list[Report]) -> dict[str, Any]:
-    kinds: Counter[str] = Counter()
-    for report in reports:
-        kinds.update(report.kinds)
-    return {
-        "schedules": len(reports),
-        "broken": sum(bool(report.problems) for report in reports),
-        "processes of runs": sum(report.lives for report in reports),
-        "rollouts": sum(report.rollouts for report in reports),
-        "resumed": sum(report.resumed for report in reports),
-        "restarted": sum(report.restarted for report in reports),
-        "model turns": sum(report.paid for report in reports),
-        "of these paid for again": sum(max(0, report.twice) for report in reports),
-        "faults": sum(kinds.values()),
-        "by kind": dict(sorted(kinds.items())),
-    }
 
 
 def main() -> int:
@@ -134,10 +121,11 @@ def main() -> int:
     made.add_argument("--seconds", type=float, default=0.0, help="no new ones begin after these")
     made.add_argument("--verbose", action="store_true")
     given = made.parse_args()
-    reports = asyncio.run(_all(given))
-    table = _table(reports)
-    print(json.dumps(table, indent=1))
-    return 1 if table["broken"] or not reports else 0
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
+        reports = asyncio.run(_all(given, Path(name)))
+    told = table(reports)
+    print(json.dumps(told, indent=1))
+    return 1 if told["broken"] or not reports else 0
 
 
 if __name__ == "__main__":

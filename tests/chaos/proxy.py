@@ -3,19 +3,32 @@
 import asyncio
 import random
 import socket
+import ssl
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
+
+from tests.chaos.certificates import Which
 
 Fault = Literal["", "half-open", "reset", "slow", "garbage", "truncate", "gigantic", "refuse"]
+HANDSHAKE = 5.0
+"""Seconds for one."""
 
 
 class Proxy:
     """Passes bytes on to `port`; `fault` says how, from now on."""
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(
+        self, port: int, seed: int, tls: Mapping[Which, ssl.SSLContext] | None = None
+    ) -> None:
         self.fault: Fault = ""
+        self.shows: Which | Literal["none spoken"] = "good"
+        """The certificate, where it speaks TLS."""
         self.port = 0
+        self.refused = 0
+        """Handshakes that failed."""
+        self._tls = tls
         self._target = port
         self._chance = random.Random(seed)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -39,6 +52,25 @@ class Proxy:
             for writer in list(self._writers):
                 _reset(writer)
 
+    def show(self, certificate: str) -> None:
+        """From now on, and those who are connected connect again."""
+        self.shows = certificate  # type: ignore[assignment]
+        for writer in list(self._writers):
+            _reset(writer)
+
+    async def _secure(self, writer: asyncio.StreamWriter) -> None:
+        """Raises OSError where the other side does not like what it is shown."""
+        if self._tls is None:
+            return
+        try:
+            if self.shows == "none spoken":
+                writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                raise ConnectionAbortedError
+            await _start_tls(writer, self._tls[self.shows])
+        except (OSError, EOFError):
+            self.refused += 1
+            raise ConnectionAbortedError from None
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -49,6 +81,7 @@ class Proxy:
             if self.fault == "refuse":
                 _reset(writer)
                 return
+            await self._secure(writer)
             far_reader, far = await asyncio.open_connection("127.0.0.1", self._target)
             out = asyncio.create_task(self._pump(reader, far, answers=False))
             back = asyncio.create_task(self._pump(far_reader, writer, answers=True))
@@ -105,6 +138,18 @@ class Proxy:
                 )
                 return None
         return data
+
+
+async def _start_tls(writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
+    # As `StreamWriter.start_tls`, which fails where the connection was reset meanwhile.
+    protocol: Any = writer.transport.get_protocol()
+    secured = await asyncio.get_running_loop().start_tls(
+        writer.transport, protocol, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
+    )
+    if secured is None:
+        raise ConnectionAbortedError
+    writer._transport = secured  # type: ignore[attr-defined]
+    protocol._replace_writer(writer)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -6,12 +6,10 @@ import array
 import gc
 import json
 import os
-import random
 import select
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,11 @@ from typing import Any
 import nexau.cli.main
 import nexau.cli.rollout
 import nexau.cli.runs
-import nexau.recorder
 import nexau.runtime
 import nexau.worker
-from nexau.journal.files import DiskFiles
+from tests.chaos.seams import install
 from tests.chaos.services import serve
 
-_real_time = time.time
 MESSAGE = 1 << 16
 
 
@@ -85,8 +81,7 @@ def _become(order: dict[str, Any]) -> int:
     if order["what"] == "service":
         serve(order)
         return 0
-    _shift_clock(order.get("clock", 0.0), order.get("seed", 0))
-    _fill_disk(Path(order["full"]))
+    install(Path(order["env"]["CHAOS_SEAMS"]))
     before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names
     sys.argv = ["nexau", *order["argv"]]
     try:
@@ -102,58 +97,6 @@ def _become(order: dict[str, Any]) -> int:
             kinds.append(os.readlink(f"/proc/self/fd/{each}"))  # noqa: PTH115
     Path(order["report"]).write_text("\n".join(kinds), encoding="utf-8")
     return code
-
-
-def _shift_clock(jump: float, seed: int) -> None:
-    """The time of day is off, and jumps to and fro while the process runs."""
-    if not jump:
-        return
-    chance = random.Random(seed)
-    began = time.monotonic()
-    marks = sorted(chance.random() * 2 for _ in range(4))
-    offsets = [chance.uniform(-jump, jump) for _ in range(5)]
-
-    def now() -> float:
-        age = time.monotonic() - began
-        return _real_time() + offsets[sum(age > mark for mark in marks)]
-
-    time.time = now
-    nexau.recorder._EPOCH += offsets[0]
-
-
-def _fill_disk(flag: Path) -> None:
-    """While the file `flag` is there, nothing can be written into run directories; the last piece
-    is cut in its middle.
-    """
-    real = DiskFiles.write
-
-    def write(self: DiskFiles, handle: int, data: memoryview) -> int:
-        if flag.exists():
-            if len(data) > 20:
-                return real(self, handle, data[: len(data) // 2]) if _once(flag) else _full()
-            _full()
-        return real(self, handle, data)
-
-    DiskFiles.write = write  # type: ignore[method-assign]
-
-
-_halved: set[float] = set()
-
-
-def _once(flag: Path) -> bool:
-    """Whether this is the first piece since the disk was full."""
-    try:
-        mark = flag.stat().st_mtime
-    except FileNotFoundError:
-        return True
-    if mark in _halved:
-        return False
-    _halved.add(mark)
-    return True
-
-
-def _full() -> int:
-    raise OSError(28, "No space left on device")
 
 
 if __name__ == "__main__":
