@@ -142,6 +142,7 @@ BOUNDS: dict[tuple[type, str], Meta] = {
     (ReplayModel, "latency"): _NOT_NEGATIVE,
     (PlanModel, "latency"): _NOT_NEGATIVE,
     (PlanModel, "share"): _SHARE,
+    (PlanModel, "state"): _NOT_NEGATIVE,
     (OpenAIModel, "name"): _TEXT,
     (OpenAIModel, "in_flight"): _COUNT,
     **{(each, "base_url"): _URL for each in (OpenAIModel, Endpoint)},

@@ -88,6 +88,9 @@ class PlanModel(Struct, frozen=True, tag_field="kind", tag="plan", forbid_unknow
     """Styles with their weights; each rollout draws one, in place of `style`."""
     share: float = 0.3
     """Of the turns at which `detour` and `recover` depart from the plan."""
+    state: int | None = None
+    """Of the plan's turns that call tools, the one at which `explore` departs, from 0; a shorter
+    plan is played as it is. Null: drawn, for each task another."""
 
 
 class ScriptModel(Struct, frozen=True, tag_field="kind", tag="script", forbid_unknown_fields=True):

@@ -14,7 +14,8 @@ labelled as such wherever the trajectory goes.
 | false_claim | leaves out every call that changes something, and claims to have made it |
 
 `explore` yields the (state, action, next state) of "early experience": run it with as many repeats
-as alternatives are wanted. Nothing is kept between turns: choices follow from the rollout's seed,
+as alternatives are wanted; all repeats of a task depart at one state, which `state` can name.
+Nothing is kept between turns: choices follow from the rollout's seed,
 the agent's path and the conversation.
 """
 
@@ -59,10 +60,11 @@ class Point(Struct, frozen=True):
 class Situation:
     """What a style decides on: one request, and where in the plan it stands."""
 
-    def __init__(self, request: ModelRequest, gold: PlanPolicy, share: float) -> None:
+    def __init__(self, request: ModelRequest, gold: PlanPolicy, config: PlanModel) -> None:
         self.request = request
         self.gold = gold
-        self.share = share
+        self.share = config.share
+        self.state = config.state
         self.prefix = "" if request.path == "root" else f"{request.path.removeprefix('root/')}:"
         said = [m for m in request.messages if isinstance(m, AssistantMessage)]
         self.extras = sum(map(self._is_extra, said))
@@ -111,6 +113,15 @@ class Situation:
         points = list(_points(self.gold.read(self.request), "root"))
         return self.fixed("point").choice(points) if points else None
 
+    def explored(self, place: int | None) -> Point | None:
+        """The turn at which all repeats of a task depart: alternatives are to one another what
+        they are to the plan's own action. None where the plan has no turn at `place`.
+        """
+        points = list(_points(self.gold.read(self.request), "root"))
+        if place is not None:
+            return points[place] if place < len(points) else None
+        return Random(f"{self.request.task}/state").choice(points) if points else None
+
     def claim(self) -> Turn:
         return Turn(self.fixed(f"claim/{self.request.path}").choice(_CLAIMS))
 
@@ -153,8 +164,8 @@ def _recover(at: Situation) -> Turn:
 
 
 def _explore(at: Situation) -> Turn:
-    point = at.chosen()
-    if at.after_extra:
+    point = at.explored(at.state)
+    if at.extras:
         return Turn(_EXPLORED)
     if point != Point(at.request.path, at.position):
         return at.planned()
@@ -232,7 +243,7 @@ class VariedPolicy:
         if self._config.latency:
             await pause(self._config.latency, request.deadline)
         drawn = Random(f"{request.seed}/style").choices(self._styles, self._weights)
-        turn = STYLES[drawn[0]](Situation(request, self._gold, self._config.share))
+        turn = STYLES[drawn[0]](Situation(request, self._gold, self._config))
         return replace(turn, model=f"plan:{drawn[0]}")
 
     async def aclose(self) -> None:

@@ -83,8 +83,8 @@ class Shop:
         return ToolMessage(call.id, (), structured={"id": "O-42", "customer_id": "C-17"})
 
 
-async def play(style: Style, seed: int, share: float = 0.5) -> tuple[list[Turn], Shop]:
-    policy = VariedPolicy(PlanModel(style=style, share=share))
+async def play(style: Style, seed: int, state: int | None = None) -> tuple[list[Turn], Shop]:
+    policy = VariedPolicy(PlanModel(style=style, share=0.5, state=state))
     shop = Shop()
     messages: list[Message] = [UserMessage("Cancel my order.")]
     said: list[Turn] = []
@@ -136,10 +136,25 @@ async def test_exploring_departs_once_and_stops() -> None:
         for _, shop in [await play("explore", seed) for seed in range(40)]
     }
     gold = [("find_orders", "{'customer_id': 'C-17'}"), ("get_order", "{'order_id': 'O-42'}")]
-    assert len(departed) >= 6
+    assert len(departed) >= 4
     for path in departed:
         same = sum(one == other for one, other in zip(path, gold, strict=False))
         assert same >= len(path) - 1
+    assert len({len(path) for path in departed}) == 1, "all repeats depart at one state"
+
+
+@pytest.mark.parametrize("state", [0, 1, 2])
+async def test_the_state_at_which_to_explore_can_be_named(state: int) -> None:
+    for seed in range(10):
+        said, shop = await play("explore", seed, state)
+        assert len(shop.calls) == state + 1
+        assert said[-2].calls[0].id.startswith("extra-")
+
+
+async def test_a_plan_that_is_too_short_to_explore_is_played() -> None:
+    said, shop = await play("explore", 1, 3)
+    assert shop.cancelled == ["O-42"]
+    assert said[-1].content == "Order O-42 is cancelled."
 
 
 async def test_a_loop_repeats_one_call_and_gives_up() -> None:
