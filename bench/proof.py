@@ -3,9 +3,10 @@
 python -m bench.proof                       all worlds of examples/worlds, 60 tasks each
 python -m bench.proof --tasks 20 --worlds clinic,library --keep clean.jsonl
 
-Makes tasks for each shipped world, plays their gold plans against the served world, and takes those
-that the task's own check calls right for clean. Then `nexau check-data --prove` puts every kind of
-defect into them. Prints the table of docs/data.md; the rest goes to stderr.
+Makes tasks for each shipped world, plays their gold plans against the served world by one agent and
+by generated trees of agents, and takes those that the task's own check calls right for clean. Then
+`nexau check-data --prove` puts every kind of defect into them. Prints the table of docs/data.md;
+the rest goes to stderr.
 """
 
 import argparse
@@ -13,11 +14,13 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = ROOT / "examples" / "worlds"
+NEWLINE = b"\n"
 AGENT = """\
 name: clerk
 model: plan
@@ -42,20 +45,27 @@ def nexau(*arguments: str | Path, fewer: bool = False) -> bytes:
     return done.stdout
 
 
-def rollouts(world: Path, folder: Path, tasks: int, seed: int) -> Path:
-    """Gold plans of tasks for a world, played against it."""
-    agent, made, out = (folder / f"{world.stem}.{end}" for end in ("yaml", "tasks", "jsonl"))
+def rollouts(world: Path, folder: Path, options: argparse.Namespace) -> Iterator[bytes]:
+    """Gold plans of tasks for a world, played against it, by one agent and by trees of them."""
+    agent, made = (folder / f"{world.stem}.{end}" for end in ("yaml", "tasks"))
     agent.write_text(AGENT.format(world=world))
-    numbers = ("--n", str(tasks), "--seed", str(seed))
-    nexau("synth", "tasks", world, *numbers, "--out", made, fewer=True)
-    out.write_bytes(nexau("rollout", agent, made, "--check", "--no-progress", fewer=True))
-    return out
+    seed = ("--seed", str(options.seed))
+    nexau("synth", "tasks", world, "--n", str(options.tasks), *seed, "--out", made, fewer=True)
+    yield nexau("rollout", agent, made, "--check", "--no-progress", fewer=True)
+    trees = folder / f"{world.stem}.agents"
+    nexau("synth", "agents", f"people who work with the {world.stem}", "--tools", world,
+          "--n", str(options.trees), *seed, "--out", trees)  # fmt: skip
+    for tree in sorted((trees / "agents").glob("*.yaml")):
+        given = folder / f"{world.stem}.{tree.stem}.tasks"
+        nexau("synth", "assign", made, tree, "--out", given, fewer=True)
+        if given.stat().st_size:
+            yield nexau("rollout", tree, given, "--check", "--no-progress", fewer=True)
 
 
-def clean(file: Path) -> list[bytes]:
-    """Lines of rollouts that ended well and were right by the check of their task."""
+def clean(lines: bytes) -> list[bytes]:
+    """Rollouts that ended well and were right by the check of their task."""
     kept: list[bytes] = []
-    for line in file.read_bytes().splitlines(keepends=True):
+    for line in lines.splitlines(keepends=True):
         rollout = json.loads(line)
         if rollout["status"] == "completed" and rollout.get("reward") == 1:
             kept.append(line)
@@ -74,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--worlds", default=",".join(p.stem for p in sorted(WORLDS.glob("*.yaml"))))
     parser.add_argument("--tasks", type=int, default=60, help="of each world")
+    parser.add_argument("--trees", type=int, default=2, help="of agents, for each world")
     parser.add_argument("--each", type=int, default=600, help="defects for a rule, at most")
     parser.add_argument("--seed", type=int, default=23)
     parser.add_argument("--keep", type=Path, help="write the clean trajectories there")
@@ -82,10 +93,9 @@ def main() -> None:
         folder = Path(name)
         lines: list[bytes] = []
         for world in options.worlds.split(","):
-            file = rollouts(WORLDS / f"{world}.yaml", folder, options.tasks, options.seed)
-            found = clean(file)
-            total = file.read_bytes().count(b"\n")
-            print(f"{world}: {len(found)} of {total} clean", file=sys.stderr)
+            made = b"".join(rollouts(WORLDS / f"{world}.yaml", folder, options))
+            found = clean(made)
+            print(f"{world}: {len(found)} of {made.count(NEWLINE)} clean", file=sys.stderr)
             lines += found
         whole = options.keep or folder / "clean.jsonl"
         whole.write_bytes(b"".join(lines))

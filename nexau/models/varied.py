@@ -50,6 +50,11 @@ _GAVE_UP = "I could not finish this."
 _EXPLORED = "I tried something else here, and stop."
 
 
+def departs(call_id: str) -> bool:
+    """Whether a call is one that the plan does not have: of a detour, a slip, an alternative."""
+    return call_id.rpartition(":")[2].startswith((_EXTRA, _INSTEAD))
+
+
 class Point(Struct, frozen=True):
     """A turn of a plan: whose, and which."""
 

@@ -93,7 +93,7 @@ _SCHEMAS: dict[str, list[tuple[str, pa.DataType]]] = {
         ("lineage", _text),
     ],
 }
-_WHOLE = {"atif", "ng_trajectory", "verifiers", "skyrl", "atropos"}
+_WHOLE = {"atif", "ng_trajectory", "verifiers", "early-experience", "skyrl", "atropos"}
 """One column of JSON text, and what one selects rows by."""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import nexau
+from nexau.synth.data.measure import Meter
 from nexau.trajectory import Served
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +45,35 @@ async def test_a_world_is_told_from_a_live_server(tmp_path: Path) -> None:
         "get_order": Served("shop", "simulated", "retail-returns nexau-world/1"),
         "echo": Served("echo", "live", "echo 3"),
     }
+
+
+async def test_live_replayed_and_simulated_calls_are_measured_apart(tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO)
+    profile = ROOT / "examples" / "profiles" / "time.profile.yaml"
+    again = f'  again: {{command: "{{python}}", args: [echo.py], latency: "{profile}"}}\n'
+    text = AGENT.format(world=WORLD).replace(
+        "{mcp: echo}]", "{mcp: echo}, {mcp: again, prefix: again_}]"
+    )
+    (tmp_path / "agent.yaml").write_text(text + again)
+    agent = nexau.load_agent(tmp_path / "agent.yaml")
+    calls = [
+        {"id": "a", "name": "echo", "arguments": {"text": "x"}},
+        {"id": "b", "name": "again_echo", "arguments": {"text": "x"}},
+        {"id": "c", "name": "again_echo", "arguments": {"text": "x"}},
+        *({"id": f"d{n}", "name": "get_order", "arguments": {"order_id": "O-20117"}}
+          for n in range(3)),
+    ]  # fmt: skip
+    plan = {"turns": [calls], "answer": "done"}
+    async with nexau.open_runtime() as runtime:
+        made = await runtime.run(agent, nexau.Task("x", "Say x of O-20117.", plan=plan))
+    meter = Meter()
+    meter.add(made)
+    measured = meter.result()
+    assert measured.calls == {"live": 1, "replayed": 2, "simulated": 3}
+    parts = measured.fidelity.parts
+    assert parts["grounded"].value == 1
+    assert parts["replayed"].value == pytest.approx(2 / 6)
+    assert parts["live"].value == pytest.approx(1 / 6)
 
 
 async def test_a_task_can_name_the_servers_that_its_agent_sees(tmp_path: Path) -> None:

@@ -80,14 +80,21 @@ def _used(facts: Facts, root: Context) -> bool:
 
 
 def _derived(facts: Facts, root: Context) -> bool:
-    """Whether a number of the answer follows from numbers of the results, or counts them."""
+    """Whether a number of the answer follows from numbers of the results, or counts rows of them:
+    there are at most as many as there were rows."""
     numbers: list[float] = []
+    rows = 0
     for made in root.calls:
         if made.result is not None:
+            listed = list(sizes(made.result.structured))
+            rows = max([rows, *listed])
             numbers += [float(n) for n in _NUMBER.findall(made.said)]
-            numbers += [float(size) for size in sizes(made.result.structured)]
+            numbers += map(float, listed)
     answered = [float(n) for n in _NUMBER.findall(facts.answer) if n not in facts.asked]
-    return any(follows(value, numbers[:_MOST]) for value in answered)
+    return any(
+        (value.is_integer() and value <= rows) or follows(value, numbers[:_MOST])
+        for value in answered
+    )
 
 
 def delegation(facts: Facts) -> Iterator[Finding]:

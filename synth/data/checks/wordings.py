@@ -213,8 +213,10 @@ def needless_tool(trajectory: Trajectory, rng: random.Random) -> Trajectory | No
     """Only looks things up, and then says something that none of it shows."""
     facts = facts_of(trajectory)
     root = facts.root
-    if root is None or not root.calls or facts.written:
+    if root is None or facts.written:
         return None
+    if all(made.result is None or made.result.is_error for made in root.calls):
+        return None  # nothing was brought back that could be used
     if any(m.tool is not None and m.tool.delegates for m in root.calls):
         return replace(trajectory, metadata={**trajectory.metadata, "needs_tools": False})
     if len({made.step.index for made in root.calls}) > 1 or rng.random() < 0.3:

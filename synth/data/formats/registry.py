@@ -7,6 +7,7 @@ from nexau.synth.data.formats import (
     atif,
     atropos,
     deepseek,
+    early_experience,
     glm45,
     harmony,
     hermes,
@@ -50,7 +51,7 @@ FORMATS: dict[str, type[Format]] = {
 
 ROLLOUT_FORMATS: dict[str, type[RolloutFormat]] = {
     kind.name: kind
-    for module in (atif, ng_trajectory, verifiers, verl, skyrl, atropos, prime_rl)
+    for module in (atif, ng_trajectory, verifiers, early_experience, verl, skyrl, atropos, prime_rl)
     for kind in module.FORMATS
 }
 
