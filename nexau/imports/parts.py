@@ -127,14 +127,15 @@ def _server(entry: dict[str, Any], report: Import, file: Path, at: Trail) -> dic
             report.note("lost", file, at, "a server over stdio has a command")
             return None
         made = {"command": entry["command"]}
-        if entry.get("args"):
-            made["args"] = [str(each) for each in entry["args"]]
-        if entry.get("env"):
-            made["env"] = {key: str(value) for key, value in entry["env"].items()}
+        if args := _of(list, entry, "args", report, file, at):
+            made["args"] = [str(each) for each in args]
+        if env := _of(dict, entry, "env", report, file, at):
+            made["env"] = {str(key): str(value) for key, value in env.items()}
         made["cwd"] = str(entry.get("cwd") or file.parent)
     elif isinstance(entry.get("url"), str):
         made = {"url": entry["url"]}
-        headers = dict(entry.get("headers") or {})
+        given = _of(dict, entry, "headers", report, file, at) or {}
+        headers = {str(key): str(value) for key, value in given.items()}
         for key in [key for key in headers if key.casefold() in ("content-type", "accept")]:
             del headers[key]
             report.note("changed", file, (*at, "headers", key), "the transport sets it itself")
@@ -144,10 +145,20 @@ def _server(entry: dict[str, Any], report: Import, file: Path, at: Trail) -> dic
     else:
         report.note("lost", file, at, "a server over http has a url")
         return None
-    if entry.get("timeout"):
-        made["timeout"] = float(entry["timeout"])
+    if timeout := _of((int, float), entry, "timeout", report, file, at):
+        made["timeout"] = float(timeout)
     _server_losses(entry, report, file, at)
     return made
+
+
+def _of(kind: Any, entry: dict[str, Any], key: str, report: Import, file: Path, at: Trail) -> Any:
+    """What is there, where it is of the type that it has to be of."""
+    value = entry.get(key)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    expected = {list: "a list", dict: "a mapping"}.get(kind, "a number")
+    report.note("lost", file, (*at, key), f"expected {expected}: {clip(str(value))}")
+    return None
 
 
 def _authorization(auth: Any, report: Import, file: Path, at: Trail) -> dict[str, str]:

@@ -12,11 +12,12 @@ from msgspec import Struct
 from nexau.definition import DefinitionError
 from nexau.paths import missing
 from nexau.problems import display
-from nexau.synth.data.spoken import Spoken
+from nexau.synth.data.convert import ToolTables
+from nexau.synth.data.spoken import AnyTrajectory, Spoken
 from nexau.trajectory import Trajectory
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T", bound=AnyTrajectory)
+T_co = TypeVar("T_co", bound=AnyTrajectory, covariant=True)
 Advance = Callable[[int], object]
 """Told of bytes read."""
 _BUFFER = 1 << 18
@@ -116,10 +117,16 @@ def decoded(
     Raises `DefinitionError` as `trajectories` does, but for there being none.
     """
     whole = msgspec.json.Decoder(kind)
+    tables = ToolTables()
     tags = msgspec.json.Decoder(_Tag)
     for number, data in enumerate(lines, first):
         try:
             trajectory = whole.decode(data)
+            # What is kept raw is read later: here it is seen that it can be.
+            if not data.isascii():
+                data.decode()
+            for record in trajectory.agents:
+                tables.of(record.tools)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if _passed_over(data, tags, strict=strict):
                 continue

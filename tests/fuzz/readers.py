@@ -20,6 +20,8 @@ from msgspec import Struct
 
 from nexau.agentfile import check_agent
 from nexau.definition import DefinitionError, Prompt
+from nexau.imports.framework import import_framework
+from nexau.imports.original import import_original
 from nexau.journal.reading import read_journal, read_trajectories as read_segment
 from nexau.journal.records import encoder
 from nexau.models.check_plan import check_plan
@@ -32,6 +34,12 @@ from nexau.placeholders import expand_env
 from nexau.profiles import read_profile
 from nexau.prompts import render
 from nexau.redaction import Secrets
+from nexau.synth.agents.catalog import encode_catalog, read_catalog
+from nexau.synth.data.checks.rules import Checker
+from nexau.synth.data.convert import Options
+from nexau.synth.data.export import Exporter
+from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS, format_of
+from nexau.synth.data.stream import trajectories
 from nexau.synth.worlds.reader import parse_world
 from nexau.tasklines import TaskLines
 from nexau.transports._http_answer import Answer
@@ -135,6 +143,35 @@ def profiles(data: bytes) -> None:
 def pins(data: bytes) -> None:
     with contextlib.suppress(DefinitionError):
         read_pins(_file(data, "pins.json"))
+
+
+def catalogs(data: bytes) -> None:
+    for name in ("tools.yaml", "tools.json"):
+        with contextlib.suppress(DefinitionError):
+            encode_catalog(read_catalog(_file(data, name)), json=True)
+
+
+def imports(data: bytes) -> None:
+    """Agent files of other projects. Modules that their tools name are imported: none is here."""
+    path = _file(data, "foreign.yaml")
+    for convert in (import_original, import_framework):
+        with contextlib.suppress(DefinitionError):
+            for file in convert(path, _FOLDER / "imported").files:
+                assert file.text
+
+
+def datasets(data: bytes) -> None:
+    """Trajectories from anywhere, through every check and every format: quarantined at worst."""
+    with contextlib.suppress(DefinitionError):
+        lines = list(trajectories([_file(data, "rollouts.jsonl")]))
+        checker = Checker()
+        for line in lines:
+            for finding in checker.check(line.trajectory):
+                msgspec.json.encode(finding)
+        for name in (*FORMATS, *ROLLOUT_FORMATS):
+            exporter = Exporter(format_of(name), Options())
+            for record in exporter.run(lines, msgspec.json.encode):
+                msgspec.json.decode(record)
 
 
 def worlds(data: bytes) -> None:
@@ -324,6 +361,11 @@ _JOURNAL = (
     b'["event",0,0,0,{"type":"limit","rollout":"a","seq":0,"at":1,"agent":"root"}]\n["sum",1,2]\n'
 )
 
+
+def _seed(name: str) -> bytes:
+    return (Path(__file__).parent / "seeds" / name).read_bytes()
+
+
 READERS = tuple(
     Reader(read.__name__, read, tuple(seeds))
     for read, seeds in (
@@ -337,6 +379,9 @@ READERS = tuple(
         (profiles, (_PROFILE,)),
         (pins, (b'{"schema":"nexau-pins/1","servers":{"s":{"t":"sha256:%b"}}}' % (b"0" * 64),)),
         (worlds, (_WORLD, _WORLD[:MAX])),
+        (catalogs, (_seed("catalog.yaml"), _seed("catalog.json"))),
+        (imports, (_seed("original.yaml"), _seed("framework.yaml"))),
+        (datasets, (_seed("rollout.jsonl"), _TRAJECTORY)),
         (journals, (_JOURNAL, b'["sum",0,0]\n')),
         (segments, (b'{"a":1}\n\xff\n[0,7,1,0,0,true,"completed","",""]\n',)),
         (json_rpc, (_CALL, b'[{"jsonrpc":"2.0","id":"1","error":{"code":1}}]\n', _RESULT + b"\n")),

@@ -18,7 +18,19 @@ from typing import Any
 
 FAST, SLOW = 70_000, 10_000
 SLOW_READERS = frozenset(
-    {"agent_files", "yaml", "prompts", "replays", "scripts", "profiles", "pins", "worlds"}
+    {
+        "agent_files",
+        "yaml",
+        "prompts",
+        "replays",
+        "scripts",
+        "profiles",
+        "pins",
+        "worlds",
+        "catalogs",
+        "imports",
+        "datasets",
+    }
 )
 GUIDED_SECONDS = 20
 _DONE = re.compile(rb"Done (\d+) (?:runs )?in (\d+) second")
@@ -35,7 +47,13 @@ def plain(name: str, share: float, seconds: float, seed: int) -> dict[str, Any] 
 
 
 def guided(name: str, seconds: float) -> dict[str, Any] | None:
-    command = [sys.executable, "-m", "tests.fuzz.guided", name, f"-max_total_time={seconds:.0f}"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz.guided",
+        name,
+        f"-max_total_time={max(1, round(seconds))}",
+    ]
     limits = [
         "-max_len=4096",
         "-timeout=20",

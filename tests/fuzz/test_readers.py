@@ -1,6 +1,7 @@
 """The short form of `make fuzz`: each reader, by plain mutation and by hypothesis."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -9,6 +10,7 @@ from tests.fuzz.mutation import mutated
 from tests.fuzz.readers import MAX, READERS, Reader
 from tests.fuzz.run import SLOW_READERS
 
+_ROLLOUT = (Path(__file__).parent / "seeds" / "rollout.jsonl").read_bytes()
 ONCE_WRONG = {
     "prompts": (b"{{ 1e999 }}",),
     "segments": (b"\xff\n\xff\n", b"\xff\n" + b"[" * 3000 + b"\n"),
@@ -16,6 +18,14 @@ ONCE_WRONG = {
     "replays": (b'{"type":"trajectory","id":"\xc3"}\n', b'{"type":' + b"[" * 3000),
     "profiles": (b"[" * 3000,),
     "worlds": (b"world: w\nentities:\n  me!!x mber:\n    fields: {id: {type: text}}\n",),
+    "imports": (
+        b"type: agent\nmcp_servers:\n  - {name: a, command: c, args: 3, env: 4, timeout: x}\n",
+        b"type: agent\nmcp_servers:\n  - {name: b, type: http, url: u, headers: 5}\n",
+    ),
+    "datasets": (
+        _ROLLOUT.replace(b"find_order", b"find\xbdorder"),
+        _ROLLOUT.replace(b'"call_id":"a"', b'"call_id":"z"'),
+    ),
     "events": (b"retry: " + b"9" * 400 + b"\n\n",),
 }
 """Inputs that went wrong once, and are to stay right."""

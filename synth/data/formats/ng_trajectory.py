@@ -160,6 +160,9 @@ def _add(record: _Record, step: Step, texts: dict[tuple[str, str], str]) -> None
     if len(step.calls) != len(step.results):
         raise Unfit(f"{step.agent} turn {step.turn}: calls without results")
     for call, result in zip(step.calls, step.results, strict=True):
+        text = texts.get((step.agent, result.call_id))
+        if text is None or call.id != result.call_id:
+            raise Unfit(f"{step.agent} turn {step.turn}: a result of another call: {call.id}")
         made.append(len(record.tool_calls))
         record.tool_calls.append(
             _ToolCall(
@@ -168,7 +171,7 @@ def _add(record: _Record, step: Step, texts: dict[tuple[str, str], str]) -> None
                 call.name,
                 _status(result.error_class, result.is_error),
                 result.seconds * 1000,
-                texts[step.agent, result.call_id],
+                text,
             )
         )
     record.turns.append(_Turn(step.turn, step.agent, len(record.model_calls), made))
