@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-from msgspec import Struct
-from msgspec.structs import replace
 
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded, guarded_about
@@ -28,30 +26,21 @@ from nexau.models.base import (
     UserMessage,
     text_of,
 )
+from nexau.models.turns import size_of, with_distinct_ids
 from nexau.nearest import hint
+from nexau.outcome import Outcome, bound
 from nexau.prepare import Prepared
 from nexau.scope import Past, Scope
-from nexau.trajectory import CallResult, RolloutError, Status
+from nexau.trajectory import CallResult, RolloutError
 from nexau.transports.protocol import (
     NO_TIMING,
     NO_USAGE,
     Call,
-    ErrorClass,
     Result,
-    Text,
     failure,
 )
 from nexau.users import Recalled, Reply, reply_of
 from nexau.withheld import Speech
-
-
-class Outcome(Struct, frozen=True, gc=False):
-    """How an agent ended."""
-
-    status: Status
-    answer: str | None = None
-    limit: LimitReached | None = None
-    error: RolloutError | None = None
 
 
 class AgentActor(Actor):
@@ -91,7 +80,7 @@ class AgentActor(Actor):
         self._seal(outcome)
         if self.scope.recorder.pending:
             await self.scope.flush()
-        return self._result(message.id, outcome)
+        return outcome.result(message.id, self.usage, self.timing)
 
     def _ended_before(self) -> Outcome | None:
         """How this agent ended before the process died, where its caller did not get to know."""
@@ -179,7 +168,7 @@ class AgentActor(Actor):
         budget, prepared, recorder = self.budget, self.prepared, self.scope.recorder
         held = NO_RESERVATION
         if budget.metered:
-            size = sum(map(_size, self._messages))
+            size = sum(map(size_of, self._messages))
             answer = await budget.reserve(size, prepared.max_tokens, prepared.price)
             if isinstance(answer, LimitReached):
                 return self._limited(answer)
@@ -211,7 +200,7 @@ class AgentActor(Actor):
                 self._tell(speech.rest())
         calls = turn.calls
         if len(calls) > 1 or (calls and not calls[0].id):
-            turn = _with_distinct_ids(turn)
+            turn = with_distinct_ids(turn)
         recorder.model_turn(self.path, self._turns, turn, recorder.clock() - started)
         self._turns += 1
         self._said = turn.content or self._said
@@ -360,7 +349,7 @@ class AgentActor(Actor):
         hit = self.budget.may_descend()
         if hit is not None:
             self.scope.recorder.limit(self.path, hit.limit, hit.owner, hit.bound)
-            text = f"no sub-agent may be started here: {_bound(hit)}"
+            text = f"no sub-agent may be started here: {bound(hit)}"
             return failure(call.id, "limit", text)
         prepared = self.prepared.children[call.name]
         budget = past.take_budget(path) if past is not None else None
@@ -395,53 +384,3 @@ class AgentActor(Actor):
             self.path, outcome.status, outcome.answer, limit, outcome.error, self.usage
         )
         self.timing = ended.timing
-
-    def _result(self, call_id: str, outcome: Outcome) -> Result:
-        error_class: ErrorClass | None = None
-        if outcome.limit is not None:
-            error_class = "limit"
-            text = f"stopped before the end: {_bound(outcome.limit)}"
-            if outcome.answer:
-                text += f"\nLast words: {outcome.answer}"
-        elif outcome.error is not None:
-            error_class = "model_error" if outcome.error.kind == "model" else "crashed"
-            text = outcome.error.message
-        else:
-            text = outcome.answer or ""
-        return Result(
-            call_id,
-            (Text(text),),
-            error_class is not None,
-            error_class,
-            usage=self.usage,
-            timing=self.timing,
-        )
-
-
-def _bound(hit: LimitReached) -> str:
-    return f"the limit of {hit.bound:g} {hit.limit} of {hit.owner} is reached"
-
-
-def _size(message: Message) -> int:
-    """Bytes of a message, near enough for an estimate of its tokens."""
-    if isinstance(message, ToolMessage):
-        return sum(len(part.text) for part in message.content if isinstance(part, Text))
-    if isinstance(message, AssistantMessage):
-        return len(message.content) + sum(len(str(call.arguments)) for call in message.calls)
-    return len(message.content)
-
-
-def _with_distinct_ids(turn: Turn) -> Turn:
-    """Results are matched to calls by id, so two calls of one turn must not share one."""
-    ids = {call.id for call in turn.calls}
-    if len(ids) == len(turn.calls) and "" not in ids:
-        return turn
-    taken: set[str] = set()
-    calls: list[ToolCall] = []
-    for index, call in enumerate(turn.calls):
-        fresh = call.id or f"call_{index}"
-        while fresh in taken:
-            fresh = f"{fresh}~{index}"
-        taken.add(fresh)
-        calls.append(ToolCall(fresh, call.name, call.arguments, call.malformed))
-    return replace(turn, calls=tuple(calls))
