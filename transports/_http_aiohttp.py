@@ -5,21 +5,14 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from types import MappingProxyType, TracebackType
 
 import aiohttp
 import anyio
 from yarl import URL
 
-from nexau.transports._http_target import (
-    CONNECT_TIMEOUT,
-    KEEPALIVE,
-    MAX_REDIRECTS,
-    Targets,
-    lowered,
-    redirected,
-)
-from nexau.transports.http import MAX_BODY, HttpError, HttpFailure
+from nexau.transports._http_library import Exchange, LibraryClient, LibraryResponse
+from nexau.transports._http_target import CONNECT_TIMEOUT, KEEPALIVE, Targets, lowered
+from nexau.transports.http import HttpError, HttpFailure
 
 _ERRORS = (aiohttp.ClientError, OSError, ValueError)
 """All that aiohttp raises of its own accord; TimeoutError is an OSError, an illegal header is a
@@ -28,7 +21,6 @@ ValueError."""
 _LARGE = 1 << 20
 """Bytes from which aiohttp wants a file to send piece by piece."""
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NO_CEILING = 1e9
 """aiohttp rounds timeouts above this up to whole seconds; deadlines here are exact."""
 
@@ -49,24 +41,15 @@ async def open_client(limit: int) -> AsyncIterator["AiohttpClient"]:
             await session.close()
 
 
-class AiohttpClient:
+class AiohttpClient(LibraryClient["_Response"]):
+    errors = _ERRORS
+
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self._targets = Targets()
         self._urls: dict[str, URL] = {}
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        body: bytes | None = None,
-        timeout: float | None = None,
-    ) -> "_Exchange":
-        return _Exchange(self, method, url, headers, body, timeout)
-
-    async def send(self, exchange: "_Exchange", url: str) -> aiohttp.ClientResponse:
+    async def send(self, exchange: Exchange["_Response"], url: str) -> "_Response":
         target = self._targets.of(url)
         address = self._urls.get(target.url)
         if address is None:
@@ -77,7 +60,7 @@ class AiohttpClient:
         if target.authorization is not None:
             headers = {"authorization": target.authorization, **headers}
         body = exchange.body
-        return await self._session.request(
+        response = await self._session.request(
             exchange.method,
             address,
             headers=headers,
@@ -90,68 +73,19 @@ class AiohttpClient:
             proxy=target.proxy,
             allow_redirects=False,
         )
+        return _Response(response, url)
+
+    def failure(self, error: Exception, url: str) -> HttpError:
+        return _failure(error, url)
 
 
-class _Exchange:
-    """One request and its answer; an `HttpResponse` once entered."""
-
-    __slots__ = ("_client", "_headers", "_response", "body", "headers", "method", "timeout", "url")
-
-    def __init__(
-        self,
-        client: AiohttpClient,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> None:
-        self._client = client
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.body = body
-        self.timeout = timeout
-        self._response: aiohttp.ClientResponse
-
-    async def __aenter__(self) -> "_Response":
-        url = self.url
-        failure: HttpError
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                response = await self._client.send(self, url)
-            except _ERRORS as error:
-                failure = _failure(error, url)
-                break
-            target = redirected(url, response.status, response.headers.get("location"))
-            if target is None:
-                self._response = response
-                return _Response(response, url)
-            response.release()
-            url = target
-        else:
-            failure = HttpError("protocol", f"more than {MAX_REDIRECTS} redirects", url)
-        # Raised out here, so that the library's error, which may quote a header, is no context.
-        raise failure
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Closes the connection unless the body was read to its end.
-        self._response.release()
-
-
-class _Response:
-    __slots__ = ("_headers", "_response", "_url", "status")
+class _Response(LibraryResponse):
+    __slots__ = ("_headers", "_response")
 
     def __init__(self, response: aiohttp.ClientResponse, url: str) -> None:
+        super().__init__(response.status, url)
         self._response = response
-        self._url = url
         self._headers: dict[str, str] | None = None
-        self.status = response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -159,18 +93,11 @@ class _Response:
             self._headers = lowered(self._response.headers.items())
         return self._headers
 
-    async def read(self) -> bytes:
-        body = bytearray()
-        async for piece in self.chunks():
-            body += piece
-            if len(body) > MAX_BODY:
-                raise HttpError(
-                    "protocol", f"the answer has more than {MAX_BODY:,} bytes", self._url
-                )
-        return bytes(body)
-
     def chunks(self) -> AsyncIterator[bytes]:
-        return _Chunks(self._response.content, self._url)
+        return _Chunks(self._response.content, self.url)
+
+    async def leave(self) -> None:
+        self._response.release()
 
 
 class _Chunks:

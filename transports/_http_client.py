@@ -8,13 +8,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Literal, NamedTuple, cast
 
 import anyio
 from yarl import URL
 
 from nexau.transports._http_answer import CLOSED
+from nexau.transports._http_library import NO_HEADERS
 from nexau.transports._http_pool import Connection, Origin, Pool
 from nexau.transports._http_target import (
     CONNECT_TIMEOUT,
@@ -26,7 +27,6 @@ from nexau.transports._http_target import (
 from nexau.transports.http import HttpClient, HttpError, HttpResponse
 
 Library = Literal["aiohttp", "httpx2"]
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ILLEGAL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "OPTIONS"})
@@ -83,7 +83,7 @@ class PoolClient:
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = NO_HEADERS,
         body: bytes | None = None,
         timeout: float | None = None,
     ) -> "_Exchange":

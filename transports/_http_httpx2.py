@@ -11,24 +11,22 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from types import MappingProxyType, TracebackType
 
 import anyio
 import httpcore2
 import httpx2
 
+from nexau.transports._http_library import Exchange, LibraryClient, LibraryResponse
 from nexau.transports._http_network import Network
 from nexau.transports._http_target import (
     CONNECT_TIMEOUT,
     DEFAULT_HEADERS,
     KEEPALIVE,
-    MAX_REDIRECTS,
     Target,
     Targets,
     lowered,
-    redirected,
 )
-from nexau.transports.http import MAX_BODY, HttpError, HttpFailure
+from nexau.transports.http import HttpError, HttpFailure
 
 _ERRORS = (
     httpcore2.NetworkError,
@@ -42,7 +40,6 @@ _ERRORS = (
     ValueError,
 )
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NEVER: AbstractContextManager[object] = nullcontext()
 _TIMEOUTS = {"timeout": {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None}}
 
@@ -63,25 +60,16 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-class Httpx2Client:
+class Httpx2Client(LibraryClient["_Response"]):
+    errors = _ERRORS
+
     def __init__(self, limit: int, pools: AsyncExitStack) -> None:
         self._limit = limit or None
         self._exit = pools
         self._pools: dict[str | None, httpcore2.AsyncConnectionPool] = {}
         self._targets = Targets()
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        body: bytes | None = None,
-        timeout: float | None = None,
-    ) -> "_Exchange":
-        return _Exchange(self, method, url, headers, body, timeout)
-
-    async def send(self, exchange: "_Exchange", url: str) -> httpx2.Response:
+    async def send(self, exchange: Exchange["_Response"], url: str) -> "_Response":
         target = self._targets.of(url)
         address = httpx2.URL(target.url)
         request = httpcore2.Request(
@@ -96,8 +84,13 @@ class Httpx2Client:
             content=exchange.body,
             extensions=_TIMEOUTS,
         )
-        response = await self._pool(target.proxy).handle_async_request(request)
-        return httpx2.Response(response.status, headers=response.headers, stream=_Body(response))
+        with _until(exchange.deadline):
+            answer = await self._pool(target.proxy).handle_async_request(request)
+        response = httpx2.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        return _Response(response, url, exchange.deadline)
+
+    def failure(self, error: Exception, url: str) -> HttpError:
+        return _failure(error, url)
 
     def _pool(self, proxy: str | None) -> httpcore2.AsyncConnectionPool:
         pool = self._pools.get(proxy)
@@ -125,7 +118,9 @@ class _Body(httpx2.AsyncByteStream):
         await self._response.aclose()
 
 
-def _raw_headers(exchange: "_Exchange", target: Target, host: bytes) -> list[tuple[bytes, bytes]]:
+def _raw_headers(
+    exchange: Exchange["_Response"], target: Target, host: bytes
+) -> list[tuple[bytes, bytes]]:
     headers = dict(DEFAULT_HEADERS)
     if target.authorization is not None:
         headers["authorization"] = target.authorization
@@ -146,70 +141,15 @@ def _proxy(url: str) -> httpcore2.Proxy:
     return httpcore2.Proxy(bare, auth=auth)
 
 
-class _Exchange:
-    """One request and its answer."""
-
-    __slots__ = ("_client", "_entered", "body", "headers", "method", "timeout", "url")
-
-    def __init__(
-        self,
-        client: Httpx2Client,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> None:
-        self._client = client
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.body = body
-        self.timeout = timeout
-        self._entered: _Response
-
-    async def __aenter__(self) -> "_Response":
-        url = self.url
-        deadline = None if self.timeout is None else anyio.current_time() + self.timeout
-        failure: HttpError
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                with _until(deadline):
-                    response = await self._client.send(self, url)
-            except _ERRORS as error:
-                failure = _failure(error, url)
-                break
-            target = redirected(url, response.status_code, response.headers.get("location"))
-            if target is None:
-                self._entered = _Response(response, url, deadline)
-                return self._entered
-            await response.aclose()
-            url = target
-        else:
-            failure = HttpError("protocol", f"more than {MAX_REDIRECTS} redirects", url)
-        # Raised out here, so that the library's error, which may quote a header, is no context.
-        raise failure
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._entered.aclose()
-
-
-class _Response:
-    __slots__ = ("_chunks", "_deadline", "_headers", "_response", "_url", "status")
+class _Response(LibraryResponse):
+    __slots__ = ("_chunks", "_deadline", "_headers", "_response")
 
     def __init__(self, response: httpx2.Response, url: str, deadline: float | None) -> None:
+        super().__init__(response.status_code, url)
         self._response = response
-        self._url = url
         self._deadline = deadline
         self._chunks: AsyncGenerator[bytes, None] | None = None
         self._headers: dict[str, str] | None = None
-        self.status = response.status_code
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -217,23 +157,13 @@ class _Response:
             self._headers = lowered(self._response.headers.multi_items())
         return self._headers
 
-    async def read(self) -> bytes:
-        body = bytearray()
-        async for piece in self.chunks():
-            body += piece
-            if len(body) > MAX_BODY:
-                raise HttpError(
-                    "protocol", f"the answer has more than {MAX_BODY:,} bytes", self._url
-                )
-        return bytes(body)
-
     def chunks(self) -> AsyncIterator[bytes]:
         chunks = self._chunks
         if chunks is None:
             chunks = self._chunks = self._response.aiter_bytes()
-        return _Chunks(chunks, self._url, self._deadline)
+        return _Chunks(chunks, self.url, self._deadline)
 
-    async def aclose(self) -> None:
+    async def leave(self) -> None:
         if self._chunks is not None:
             await self._chunks.aclose()
         await self._response.aclose()
