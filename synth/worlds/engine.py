@@ -39,6 +39,12 @@ class Answer(Struct, frozen=True, gc=False):
 
     body: dict[str, Any]
     is_error: bool = False
+    encoded: bytes = b""
+    """The body as JSON, where it had to be measured: `json` has it in any case."""
+
+    @property
+    def json(self) -> bytes:
+        return self.encoded or msgspec.json.encode(self.body)
 
     @property
     def code(self) -> str:
@@ -68,7 +74,7 @@ def call(
     if fault is not None:
         return _failed(Refusal("invalid_arguments", fault))
     try:
-        return Answer(run(state, tool.body, given, then, known))
+        return _run(state, tool.body, given, then, known)
     except Refusal as refusal:
         return _failed(refusal)
 
@@ -101,13 +107,13 @@ def prompt(state: State, form: Prompt, arguments: Mapping[str, str]) -> str:
         raise refusal_of(state.world, form.body, error) from None
 
 
-def run(
+def _run(
     state: State,
     body: Body,
     arguments: Mapping[str, Any],
-    then: Callable[[], None] | None = None,
-    known: Container[str] = (),
-) -> dict[str, Any]:
+    then: Callable[[], None] | None,
+    known: Container[str],
+) -> Answer:
     """The body on arguments that its schema admits, as `call`. Raises `Refusal`."""
     bindings = bind(body, arguments)
     state.budget.renew()
@@ -264,7 +270,8 @@ def _rows(state: State, select: Select, bindings: Bindings) -> list[dict[str, An
     return rows
 
 
-def _sized(body: dict[str, Any]) -> dict[str, Any]:
-    if len(msgspec.json.encode(body)) > MAX_RESULT:
+def _sized(body: dict[str, Any]) -> Answer:
+    encoded = msgspec.json.encode(body)
+    if len(encoded) > MAX_RESULT:
         raise Refusal("too_large", f"the result has more than {MAX_RESULT:,} bytes")
-    return body
+    return Answer(body, encoded=encoded)

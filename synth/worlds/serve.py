@@ -222,9 +222,8 @@ def _contents(uri: str, mime_type: str, text: str) -> dict[str, Any]:
 
 
 def _tool_result(answer: Answer) -> dict[str, Any]:
-    text = msgspec.json.encode(answer.body).decode()
     return {
-        "content": [{"type": "text", "text": text}],
+        "content": [{"type": "text", "text": answer.json.decode()}],
         "structuredContent": answer.body,
         "isError": answer.is_error,
         **_CLOSED,

@@ -171,9 +171,9 @@ class _Trial:
         asked = read.name, msgspec.json.encode(given)
         before = self._said.get(asked)
         if before is None:
-            before = msgspec.json.encode(call(self._untouched, read.name, given).body)
+            before = call(self._untouched, read.name, given).json
             self._said[asked] = before
-        return msgspec.json.encode(call(self._state, read.name, given).body) != before
+        return call(self._state, read.name, given).json != before
 
     def _finds_inserted(self, entity: str) -> bool:
         """An inserted row may show where it is asked for by its own key only."""
