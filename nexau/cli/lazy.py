@@ -38,6 +38,23 @@ class LazyGroup(typer.core.TyperGroup):
         return list(self.commands)
 
 
+def lazy_app(summary: str, table: Mapping[str, tuple[str, str]]) -> typer.Typer:
+    """A command whose own commands are those of `table`."""
+    made = typer.Typer(
+        cls=type("Group", (LazyGroup,), {"table": table}),
+        help=summary,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+    made.callback()(_nothing)
+    return made
+
+
+def _nothing() -> None: ...
+
+
 def lazily(module: str) -> Any:
     """A module that needs an extra, once the extra is known to be there."""
     return importlib.import_module(module)

@@ -1,15 +1,10 @@
 """`nexau synth`: worlds, agents and tasks from plain-language specifications."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from nexau.cli.lazy import lazy_app
 
-import typer
-
-from nexau.cli.lazy import LazyGroup
-
-
-class Synth(LazyGroup):
-    table: ClassVar[Mapping[str, tuple[str, str]]] = {
+app = lazy_app(
+    "Make worlds, agents, tasks and training data from plain-language specifications.",
+    {
         "worlds": ("nexau.cli.synthworlds", "Make worlds: MCP servers with state and rules."),
         "agents": ("nexau.cli.synthagents", "Make hierarchies of agents for given tools."),
         "assign": ("nexau.cli.synthassign", "Rewrite plans of tasks for a tree of agents."),
@@ -17,17 +12,5 @@ class Synth(LazyGroup):
         "show": ("nexau.cli.synthshow", "Draw a hierarchy, or the tool graph of a world."),
         "stats": ("nexau.cli.synthstats", "Measure how diverse hierarchies or worlds are."),
         "catalog": ("nexau.cli.catalog", "Store the tools of real MCP servers in one file."),
-    }
-
-
-app = typer.Typer(
-    cls=Synth,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
+    },
 )
-
-
-@app.callback()
-def synth() -> None:
-    """Make worlds, agents, tasks and training data from plain-language specifications."""

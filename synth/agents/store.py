@@ -11,9 +11,6 @@ A hierarchy counts from the moment its line stands whole in the index. Files are
 their line, so a run that was killed goes on after the last whole line and writes the same bytes.
 """
 
-import os
-from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from msgspec import Struct
 from nexau.definition import DefinitionError
 from nexau.problems import display
 from nexau.synth.agents.drafts import Draft, Record
+from nexau.synth.folders import RUN, append_line, begin_run, read_lines, replace_file, write_file
 
 SCHEMA = "nexau-agents/1"
 
@@ -71,29 +69,10 @@ class Store:
 
         Raises `DefinitionError` for a folder that holds something else.
         """
-        described = self.folder / "run.json"
-        if described.exists():
-            self._compare(described, run)
-        elif self.folder.exists() and any(self.folder.iterdir()):
-            raise DefinitionError(f"{display(self.folder)} is not empty and holds no run")
-        for each in ("agents", "smoke", "rejected"):
-            (self.folder / each).mkdir(parents=True, exist_ok=True)
-        _replace(self.folder / "catalog.json", catalog)
-        self.accepted = list(_lines(self._index, Record))
-        self.rejected = list(_lines(self._reasons, Rejected))
-        _replace(described, msgspec.json.format(msgspec.json.encode(run)) + b"\n")
-
-    def _compare(self, described: Path, run: RunFile) -> None:
-        try:
-            found = msgspec.json.decode(described.read_bytes(), type=RunFile)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DefinitionError(f"{display(described)}: no run: {error}") from None
-        for name in RunFile.__struct_fields__:
-            old, new = getattr(found, name), getattr(run, name)
-            if old != new:
-                raise DefinitionError(
-                    f"{display(self.folder)} holds another run: its {name} is {old!r}, not {new!r}"
-                )
+        begin_run(self.folder, run, ("agents", "smoke", "rejected"))
+        replace_file(self.folder / "catalog.json", catalog)
+        self.accepted = read_lines(self._index, Record)
+        self.rejected = read_lines(self._reasons, Rejected)
 
     @property
     def next_index(self) -> int:
@@ -103,20 +82,20 @@ class Store:
     def place(self, draft: Draft) -> None:
         """Writes the files of a draft that may yet be refused. They need not be whole when the
         process dies: without a line in the index they are written again."""
-        _write(self.folder / draft.record.file, draft.yaml)
-        _write(self.folder / draft.record.smoke_file, draft.task + b"\n")
+        write_file(self.folder / draft.record.file, draft.yaml)
+        write_file(self.folder / draft.record.smoke_file, draft.task + b"\n")
 
     def accept(self, record: Record) -> None:
-        _append(self._index, msgspec.json.encode(record))
+        append_line(self._index, msgspec.json.encode(record))
         self.accepted.append(record)
 
     def reject(self, draft: Draft, reasons: tuple[str, ...], *, counted: bool) -> None:
         name = Path(draft.record.file).name
         self.discard(draft)
-        _write(self.folder / "rejected" / name, draft.yaml)
+        write_file(self.folder / "rejected" / name, draft.yaml)
         record = draft.record if counted else None
         rejected = Rejected(draft.record.index, f"rejected/{name}", reasons, counted, record)
-        _append(self._reasons, msgspec.json.encode(rejected))
+        append_line(self._reasons, msgspec.json.encode(rejected))
         self.rejected.append(rejected)
 
     def discard(self, draft: Draft) -> None:
@@ -127,44 +106,12 @@ class Store:
     def fail(self, index: int, reasons: tuple[str, ...]) -> None:
         """A candidate of which nothing could be written."""
         rejected = Rejected(index, None, reasons)
-        _append(self._reasons, msgspec.json.encode(rejected))
+        append_line(self._reasons, msgspec.json.encode(rejected))
         self.rejected.append(rejected)
 
 
 def read_index(folder: Path) -> list[Record]:
     """The accepted ones. Raises `DefinitionError`."""
-    if not (folder / "run.json").is_file():
+    if not (folder / RUN).is_file():
         raise DefinitionError(f"{display(folder)} holds no run of nexau synth agents")
-    return list(_lines(folder / "index.jsonl", Record))
-
-
-def _lines(path: Path, kind: type[Struct]) -> Iterator[Any]:
-    """Whole lines; a torn last one, of a run that was killed, is cut off."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        _replace(path, whole)
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            yield msgspec.json.decode(line, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DefinitionError(f"{display(path)}:{number}: {error}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of it or nothing, whenever the process ends."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(data)
-    os.replace(fresh, path)  # noqa: PTH105
-
-
-def _write(path: Path, data: bytes) -> None:
-    with FileIO(path, "w") as file:
-        file.write(data)
-
-
-def _append(path: Path, line: bytes) -> None:
-    with FileIO(path, "a") as file:
-        file.write(line + b"\n")
+    return read_lines(folder / "index.jsonl", Record)

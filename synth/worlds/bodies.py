@@ -23,7 +23,8 @@ from nexau.synth.worlds.effects import Effects
 from nexau.synth.worlds.kinds import INTEGER, Kind
 from nexau.synth.worlds.parameters import compile_parameters
 from nexau.synth.worlds.queries import compile_query
-from nexau.synth.worlds.sql import Row, Scope, Value, quoted
+from nexau.synth.worlds.quoting import quoted
+from nexau.synth.worlds.scope import Row, Scope, Value
 from nexau.synth.worlds.structs import (
     Effect,
     EntityForm,

@@ -22,7 +22,8 @@ from nexau.problems import Problem, Trail, display, show
 from nexau.synth.worlds.compiled import Statement, World
 from nexau.synth.worlds.expressions import ExpressionError, parse
 from nexau.synth.worlds.kinds import Kind
-from nexau.synth.worlds.sql import Compiler, Scope
+from nexau.synth.worlds.scope import Scope
+from nexau.synth.worlds.sql import Compiler
 from nexau.tasklines import TaskLines
 from nexau.yamlnodes import Node, Unreadable, parse as parse_yaml
 

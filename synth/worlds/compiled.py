@@ -12,7 +12,7 @@ from msgspec import Struct
 from nexau.arguments import ArgumentValidator
 from nexau.profiles import Profile
 from nexau.synth.worlds.kinds import Kind
-from nexau.synth.worlds.sql import Shape
+from nexau.synth.worlds.scope import Shape
 from nexau.synth.worlds.structs import EntityForm, WorldForm
 
 Bindings = dict[str, Any]

@@ -11,7 +11,8 @@ from nexau.problems import Trail
 from nexau.synth.worlds.compiled import Statement, Template
 from nexau.synth.worlds.expressions import ExpressionError, Literal, parse, split_template
 from nexau.synth.worlds.kinds import NUMERIC, Kind, Sql, is_date, is_datetime, words
-from nexau.synth.worlds.sql import Compiler, Scope, Shape
+from nexau.synth.worlds.scope import Scope, Shape
+from nexau.synth.worlds.sql import Compiler
 
 _DIRECTION = re.compile(r"(.*\S)\s+(asc|desc)\s*", re.DOTALL)
 

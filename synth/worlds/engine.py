@@ -23,9 +23,9 @@ from nexau.synth.worlds.compiled import (
     Statement,
     Template,
 )
+from nexau.synth.worlds.quoting import quoted
 from nexau.synth.worlds.refusals import Refusal, refusal_of
 from nexau.synth.worlds.seedrows import key_of
-from nexau.synth.worlds.sql import quoted
 from nexau.synth.worlds.state import State, plain
 
 MAX_RESULT = 2_000_000

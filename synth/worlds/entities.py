@@ -12,7 +12,9 @@ from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.expressions import ExpressionError, parse
 from nexau.synth.worlds.givenrows import check_rows
 from nexau.synth.worlds.kinds import COLUMN, NUMERIC, Kind, fits, words
-from nexau.synth.worlds.sql import Compiler, Row, Scope, Shape, quoted
+from nexau.synth.worlds.quoting import literal, quoted
+from nexau.synth.worlds.scope import Row, Scope, Shape
+from nexau.synth.worlds.sql import Compiler
 from nexau.synth.worlds.structs import Constraint, EntityForm, FieldForm, Make
 
 _SEQUENCE = re.compile(r"([^{}]*)\{n\}([^{}]*)")
@@ -207,7 +209,7 @@ def _column(shape: Shape, name: str, form: FieldForm) -> str:
     if form.unique and name != shape.key:
         parts.append("UNIQUE")
     if form.default is not None:
-        parts.append(f"DEFAULT {_literal(form.default)}")
+        parts.append(f"DEFAULT {literal(form.default)}")
     tests = [*_tests(column, kind, form)]
     if tests:
         test = " AND ".join(tests)
@@ -221,7 +223,7 @@ def _column(shape: Shape, name: str, form: FieldForm) -> str:
 def _tests(column: str, kind: Kind, form: FieldForm) -> list[str]:
     tests: list[str] = []
     if kind.values:
-        tests.append(f"{column} IN ({', '.join(map(_literal, kind.values))})")
+        tests.append(f"{column} IN ({', '.join(map(literal, kind.values))})")
     measured = f"length({column})" if kind.name == "text" else column
     if form.min is not None:
         tests.append(f"{measured} >= {form.min!r}")
@@ -234,13 +236,6 @@ def _tests(column: str, kind: Kind, form: FieldForm) -> list[str]:
     elif kind.name == "datetime":
         tests.append(f"{column} IS strftime('%Y-%m-%dT%H:%M', {column})")
     return tests
-
-
-def _literal(value: Any) -> str:
-    """For a table's definition, which takes no parameters: texts in quotes, quotes doubled."""
-    if isinstance(value, bool):
-        return str(int(value))
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def _sequence(context: Context, form: EntityForm, trail: Trail) -> tuple[str | None, str, int]:

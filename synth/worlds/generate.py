@@ -24,8 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.definition import DefinitionError
-from nexau.problems import display
-from nexau.synth.folders import append_line, read_lines, replace_file
+from nexau.synth.folders import append_line, begin_run, read_lines, replace_file
 from nexau.synth.lineage import Lineage
 from nexau.synth.worlds.drafts import Draft, Record, Request, draft, drafts_of
 
@@ -71,19 +70,12 @@ class Store:
         Raises `DefinitionError` for a folder that holds something else.
         """
         self.folder = folder
-        described = folder / "run.json"
-        if described.exists():
-            _compare(described, run)
-        elif folder.exists() and any(folder.iterdir()):
-            raise DefinitionError(f"{display(folder)} is not empty and holds no run")
-        for each in ("worlds", "rejected"):
-            (folder / each).mkdir(parents=True, exist_ok=True)
+        begin_run(folder, run, ("worlds", "rejected"))
         self.accepted = read_lines(folder / "index.jsonl", Record)
         self.rejected = read_lines(folder / "rejected" / "reasons.jsonl", Rejected)
         # Written anew: the process may have ended between a world's two lines.
         lines = [msgspec.json.encode(_lineage(record)) + b"\n" for record in self.accepted]
         replace_file(folder / "lineage.jsonl", b"".join(lines))
-        replace_file(described, msgspec.json.format(msgspec.json.encode(run)) + b"\n")
 
     @property
     def next_index(self) -> int:
@@ -108,19 +100,6 @@ class Store:
 def _lineage(record: Record) -> Lineage:
     made = {"by": "nexau synth worlds", "seed": record.seed, "writer": record.writer}
     return Lineage(record.id, "world", record.parents, made, record.name)
-
-
-def _compare(described: Path, run: RunFile) -> None:
-    try:
-        found = msgspec.json.decode(described.read_bytes(), type=RunFile)
-    except msgspec.DecodeError as error:
-        raise DefinitionError(f"{display(described)}: no run of worlds: {error}") from None
-    for name in RunFile.__struct_fields__:
-        old, new = getattr(found, name), getattr(run, name)
-        if old != new:
-            raise DefinitionError(
-                f"{display(described.parent)} holds another run: its {name} is {old!r}, not {new!r}"
-            )
 
 
 async def generate(store: Store, n: int, source: Source) -> AsyncGenerator[Record, None]:

@@ -8,7 +8,7 @@ from nexau.problems import Trail
 from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.kinds import Kind, fits, words
 from nexau.synth.worlds.makers import fault_of, make_of, template_names
-from nexau.synth.worlds.sql import Shape
+from nexau.synth.worlds.scope import Shape
 from nexau.synth.worlds.structs import EntityForm, FieldForm, Make, RowsPer
 from nexau.synth.worlds.vocabulary import VOCABULARIES
 

@@ -17,7 +17,7 @@ from nexau.synth.worlds.kinds import (
     fits,
     words,
 )
-from nexau.synth.worlds.sql import Row, Scope, Value
+from nexau.synth.worlds.scope import Row, Scope, Value
 from nexau.synth.worlds.structs import ParameterForm
 
 _SCHEMAS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,9 @@ from nexau.problems import Trail
 from nexau.synth.worlds.compiled import Column, Select, Statement
 from nexau.synth.worlds.context import Context, direction
 from nexau.synth.worlds.kinds import Kind, Sql
-from nexau.synth.worlds.sql import Compiler, Row, Scope, Shape, quoted
+from nexau.synth.worlds.quoting import quoted
+from nexau.synth.worlds.scope import Row, Scope, Shape
+from nexau.synth.worlds.sql import Compiler
 from nexau.synth.worlds.structs import Query
 
 DEFAULT_LIMIT = 100

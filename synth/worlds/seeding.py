@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from nexau.synth.worlds.compiled import Computed, Entity, World
 from nexau.synth.worlds.kinds import COLUMN
+from nexau.synth.worlds.quoting import quoted
 from nexau.synth.worlds.sandbox import connect
 from nexau.synth.worlds.seedrows import Rows, made_rows
-from nexau.synth.worlds.sql import quoted
 
 _FEW = 500
 """Rows of a world that are looked through faster than an index is made."""

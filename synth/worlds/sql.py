@@ -1,17 +1,14 @@
 """Expressions to parameterised SQL, typed against the entities and names in scope.
 
-Logic is two-valued: a comparison with null is false, `==` and `!=` treat null as a value. Texts,
-numbers and everything that a caller gives are bound as parameters; only names that the checker has
-admitted, and numbers and constants of the language, stand in the SQL itself. A step along a
-reference is a correlated subquery by primary key.
+Texts, numbers and everything that a caller gives are bound as parameters; only names that the
+checker has admitted, and numbers and constants of the language, stand in the SQL itself. A step
+along a reference is a correlated subquery by primary key.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from nexau.nearest import hint
 from nexau.synth.worlds.expressions import (
@@ -37,65 +34,17 @@ from nexau.synth.worlds.kinds import (
     TEXT,
     Kind,
     Sql,
-    is_date,
-    is_datetime,
     words,
 )
+from nexau.synth.worlds.operators import ARITHMETIC, as_moment, compare, compute, need
+from nexau.synth.worlds.quoting import literal, quoted
+from nexau.synth.worlds.scope import Row, Scope, Shape
 
 MAX_SQL = 50_000
 """Characters of one expression's SQL: some functions use an argument twice."""
 
 SEPARATOR = "\x1f"
 """Stands around each item of a list that is bound as one text."""
-
-
-class Shape(Struct, frozen=True):
-    """What expressions have to know of an entity."""
-
-    name: str
-    key: str
-    fields: Mapping[str, Kind]
-    references: Mapping[str, tuple[str, str]]
-    """`customer`: the field `customer_id` and the entity that it names."""
-
-
-class Row(Struct, frozen=True):
-    """A row in scope: one of a query, by its alias, or one that is bound, by its key."""
-
-    entity: str
-    alias: str = ""
-    key: str = ""
-    """SQL of the key."""
-    null: bool = False
-    """Whether there may be no such row."""
-
-
-class Value(Struct, frozen=True):
-    kind: Kind
-    sql: str
-
-
-class Scope(Struct, frozen=True):
-    values: Mapping[str, Value] = {}
-    """Parameters and `let`s."""
-    rows: Mapping[str, Row] = {}
-    grouped: bool = False
-    """Whether `count()`, `sum(x)` and so on speak of the rows of a group."""
-    fields_of: str = ""
-    """The row whose fields may be named without it."""
-
-    def with_row(self, name: str, row: Row) -> "Scope":
-        return msgspec.structs.replace(self, rows={**self.rows, name: row})
-
-    def with_value(self, name: str, value: Value) -> "Scope":
-        return msgspec.structs.replace(self, values={**self.values, name: value})
-
-
-@lru_cache(maxsize=4096)
-def quoted(name: str) -> str:
-    """An identifier. The checker admits lower-case words only; others are compiled too, to find
-    what else is wrong."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class Compiler:
@@ -132,7 +81,7 @@ class Compiler:
     def bind(self, value: Any) -> str:
         """SQL that stands for `value`."""
         if self._inline:
-            return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+            return literal(value)
         name = f"c_{len(self.bindings)}"
         self.bindings[name] = value
         return f":{name}"
@@ -256,12 +205,8 @@ class Compiler:
         if expr.sign == "not":
             return Sql(f"(NOT {self.condition(expr.operand, scope)})", BOOLEAN)
         made = self.expr(expr.operand, scope)
-        self.need(made, NUMERIC, "a number", expr.at)
+        need(made, NUMERIC, "a number", expr.at)
         return Sql(f"(- {made.text})", Kind(made.kind.name, made.kind.null))
-
-    def need(self, made: Sql, names: tuple[str, ...], what: str, at: int) -> None:
-        if made.kind.name not in (*names, "null"):
-            raise ExpressionError(f"expected {what}, got {words(made.kind)}", at)
 
     def _is_null(self, expr: IsNull, scope: Scope) -> Sql:
         named = scope.values.get(expr.operand.name) if isinstance(expr.operand, Name) else None
@@ -272,85 +217,9 @@ class Compiler:
         if expr.sign in {"and", "or"}:
             left, right = (self.condition(each, scope) for each in (expr.left, expr.right))
             return Sql(f"({left} {expr.sign.upper()} {right})", BOOLEAN)
-        if expr.sign in {"+", "-", "*", "/", "//", "%"}:
-            return self._arithmetic(expr, scope)
         one, other = self.expr(expr.left, scope), self.expr(expr.right, scope)
-        return self.compare(expr.sign, one, other, expr.at)
-
-    def _arithmetic(self, expr: Binary, scope: Scope) -> Sql:
-        left, right = self.expr(expr.left, scope), self.expr(expr.right, scope)
-        a, b = left.kind.name, right.kind.name
-        null = left.kind.null or right.kind.null
-        sign = expr.sign
-        if a in NUMERIC and b in NUMERIC:
-            return self._numbers(sign, left, right, null, expr.at)
-        if sign == "+" and a == b == "text":
-            return Sql(f"({left.text} || {right.text})", Kind("text", null))
-        if sign in "+-" and a == "date" and b == "integer":
-            days = f"({'-' * (sign == '-')}({right.text})) || ' days'"
-            return Sql(f"date({left.text}, {days})", Kind("date", True))
-        if sign in "+-" and a == "datetime" and b == "integer":
-            minutes = f"({'-' * (sign == '-')}({right.text})) || ' minutes'"
-            text = f"strftime('%Y-%m-%dT%H:%M', {left.text}, {minutes})"
-            return Sql(text, Kind("datetime", True))
-        if sign == "-" and a == b and a in {"date", "datetime"}:
-            factor = "" if a == "date" else " * 1440"
-            text = f"(julianday({left.text}) - julianday({right.text})){factor}"
-            return Sql(f"CAST(round({text}) AS INTEGER)", Kind("integer", null))
-        mend = "; text(x) makes a text" if sign == "+" and "text" in {a, b} else ""
-        raise ExpressionError(
-            f"`{sign}` cannot join {words(left.kind)} and {words(right.kind)}{mend}", expr.at
-        )
-
-    @staticmethod
-    def _numbers(sign: str, left: Sql, right: Sql, null: bool, at: int) -> Sql:
-        both = left.kind.name == right.kind.name == "integer"
-        if sign == "/":
-            return Sql(f"(CAST({left.text} AS REAL) / {right.text})", Kind("number", True))
-        if sign in {"//", "%"}:
-            if not both:
-                raise ExpressionError(f"`{sign}` is for whole numbers", at)
-            sign = {"//": "/", "%": "%"}[sign]
-            return Sql(f"({left.text} {sign} {right.text})", Kind("integer", True))
-        kind = Kind("integer" if both else "number", null)
-        return Sql(f"({left.text} {sign} {right.text})", kind)
-
-    def compare(self, sign: str, left: Sql, right: Sql, at: int) -> Sql:
-        """`==` and its kin. Raises `ExpressionError` where the two are never alike."""
-        left, right = self._as_moment(left, right, at), self._as_moment(right, left, at)
-        a, b = left.kind.name, right.kind.name
-        equality = sign in {"==", "!="}
-        alike = a == b or (a in NUMERIC and b in NUMERIC) or (equality and "null" in {a, b})
-        if not alike:
-            raise ExpressionError(f"cannot compare {words(left.kind)} with {words(right.kind)}", at)
-        self._known_value(left, right, at)
-        self._known_value(right, left, at)
-        null = left.kind.null or right.kind.null
-        if equality:
-            plain, safe = ("=", "IS") if sign == "==" else ("<>", "IS NOT")
-            return Sql(f"({left.text} {safe if null else plain} {right.text})", BOOLEAN)
-        if a == "boolean":
-            raise ExpressionError(f"`{sign}` is not for true and false", at)
-        text = f"({left.text} {sign} {right.text})"
-        return Sql(f"coalesce({text}, 0)" if null else text, BOOLEAN)
-
-    @staticmethod
-    def _as_moment(made: Sql, other: Sql, at: int) -> Sql:
-        """A literal text beside a date is one."""
-        if isinstance(made.literal, str) and other.kind.name in {"date", "datetime"}:
-            good = is_date if other.kind.name == "date" else is_datetime
-            if not good(made.literal):
-                form = "2026-03-02" if other.kind.name == "date" else "2026-03-02T09:30"
-                raise ExpressionError(f"{made.literal!r} is not a {other.kind.name}, as {form}", at)
-            return msgspec.structs.replace(made, kind=Kind(other.kind.name))
-        return made
-
-    @staticmethod
-    def _known_value(made: Sql, other: Sql, at: int) -> None:
-        literal, values = made.literal, other.kind.values
-        if values and isinstance(literal, str) and literal not in values:
-            mend = hint(literal, values, "one of")
-            raise ExpressionError(f"it is never {literal!r}{mend}", at)
+        join = compute if expr.sign in ARITHMETIC else compare
+        return join(expr.sign, one, other, expr.at)
 
     def _in(self, expr: In, scope: Scope) -> Sql:
         operand = self.expr(expr.operand, scope)
@@ -359,15 +228,15 @@ class Compiler:
             items = []
             for item in expr.items:
                 made = self.expr(item, scope)
-                self.compare("==", operand, made, item.at)
-                items.append(self._as_moment(made, operand, item.at).text)
+                compare("==", operand, made, item.at)
+                items.append(as_moment(made, operand, item.at).text)
             text = f"({operand.text} {sign} ({', '.join(items)}))"
         else:
             value = scope.values.get(expr.items.name) if isinstance(expr.items, Name) else None
             if value is None or not value.kind.many:
                 raise ExpressionError("`in` takes a list, as [1, 2], or a list parameter", expr.at)
             one = Sql("", Kind(value.kind.name, values=value.kind.values))
-            self.compare("==", operand, one, expr.at)
+            compare("==", operand, one, expr.at)
             # No table-valued function: its constructor would need rights of its own.
             mark = self.bind(SEPARATOR)
             found = f"instr({value.sql}, {mark} || CAST({operand.text} AS TEXT) || {mark})"
@@ -434,7 +303,7 @@ class Compiler:
                 raise ExpressionError("exists takes an entity", expr.at)
             return Sql("count(*)", INTEGER)
         if expr.function in {"sum", "avg"}:
-            self.need(value, NUMERIC, "a number", expr.at)
+            need(value, NUMERIC, "a number", expr.at)
         if expr.function == "sum":
             return Sql(f"coalesce(sum({value.text}), 0)", Kind(value.kind.name))
         if expr.function == "avg":

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from nexau.synth.worlds.compiled import Entity, World
 from nexau.synth.worlds.kinds import BOOLEAN, Kind
+from nexau.synth.worlds.quoting import quoted
 from nexau.synth.worlds.sandbox import Budget, close_in, connect
 from nexau.synth.worlds.seeding import Dropped, seed_tables
-from nexau.synth.worlds.sql import quoted
 
 Row = dict[str, Any]
 Dump = dict[str, list[Row]]

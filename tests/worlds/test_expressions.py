@@ -8,7 +8,8 @@ from hypothesis import given, strategies as st
 
 from nexau.synth.worlds.expressions import ExpressionError, parse, split_template
 from nexau.synth.worlds.sandbox import connect
-from nexau.synth.worlds.sql import Compiler, Scope
+from nexau.synth.worlds.scope import Scope
+from nexau.synth.worlds.sql import Compiler
 from nexau.synth.worlds.state import State
 
 TODAY = "2026-03-02"
