@@ -130,7 +130,7 @@ def test_servers_are_gone(process: Start, place: Path, long: Path) -> None:
     assert any(str(SERVER) in " ".join(member.cmdline()) for member in family)
     running.send_signal(signal.SIGINT)
     finished(running)
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_before_anything_runs(process: Start, place: Path) -> None:
     statuses, _ = finished(running)
     assert running.returncode == 130
     assert not statuses
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
 
 

@@ -45,7 +45,7 @@ def nobody_left(place: Path) -> Iterator[None]:
     """No worker that was started in this place outlives its test."""
     yield
     left = [each for each in psutil.process_iter() if _is_ours(each, place)]
-    assert not psutil.wait_procs(left, timeout=10)[1]
+    assert not psutil.wait_procs(left, timeout=30)[1]
 
 
 def _is_ours(process: psutil.Process, place: Path) -> bool:

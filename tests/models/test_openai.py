@@ -160,7 +160,7 @@ async def test_retries_end(fake_model: str) -> None:
 
 async def test_the_timeout_of_an_attempt_is_retried(fake_model: str) -> None:
     body = faults("hang")
-    async with chat(fake_model, timeout=0.2, extra_body=body) as model:
+    async with chat(fake_model, timeout=1.0, extra_body=body) as model:
         assert (await model.turn(ask())).calls
 
 

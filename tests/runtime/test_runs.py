@@ -186,7 +186,7 @@ async def test_a_silent_source_does_not_hold_up_the_end(end: str) -> None:
         await anyio.sleep_forever()
 
     async with nexau.open_runtime() as runtime:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with runtime.rollouts(agent(ECHO), silent(), concurrency=2) as run:
                 assert (await anext(run)).answer == "one"
                 if end != "leave":
@@ -206,7 +206,7 @@ async def test_a_call_is_seen_before_its_result() -> None:
     async with nexau.open_runtime() as runtime:
         with runtime.subscribe() as events:
             async with runtime.rollouts(waiting, ["go"]) as run:
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     async for event in events:
                         if isinstance(event, Called):
                             break

@@ -146,7 +146,7 @@ def test_a_slow_answer_is_a_failed_attempt(source: WorldSource) -> None:
         return "slow" if attempt == 0 else "good"
 
     with scripted_model(answer, script, slow=30.0) as server:
-        made = make(source, server, 2, timeout=0.5)
+        made = make(source, server, 2, timeout=2.0)
     assert writers(made) == {"model m"}
 
 

@@ -73,9 +73,10 @@ def model(server: Scripted, **options: Any) -> nexau.OpenAIModel:
     ],
 )
 async def test_a_bad_answer_is_sent_back(kinds: list[str], repairs: int, told: str | None) -> None:
-    with scripted_model(lambda *_: '{"a": 1}', lambda _, n: kinds[n], slow=2.0) as server:
+    with scripted_model(lambda *_: '{"a": 1}', lambda _, n: kinds[n], slow=30.0) as server:
         async with nexau.open_runtime() as runtime:
-            agent = author(model(server, timeout=0.5), "Write {{ a }} and {% b %}.")
+            seconds = 2.0 if "slow" in kinds else 30.0
+            agent = author(model(server, timeout=seconds), "Write {{ a }} and {% b %}.")
             done = await write(runtime, agent, "Please.", lambda _: [], name="x")
     assert (done.value, done.repairs, done.problems) == ({"a": 1}, repairs, ())
     assert len(done.trajectories) == len(kinds)
