@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from multiprocessing import spawn
 from os import PathLike, fspath
 from types import FunctionType
 from typing import Any
@@ -84,3 +85,14 @@ def graders_of(data: bytes) -> Graders:
     """What `pickled_graders` made."""
     made: Graders = pickle.loads(data) if data else Graders()
     return made
+
+
+def main_of(agent: Agent | str | PathLike[str]) -> bytes:
+    """What lets a worker import what this process can; of `__main__` for built agents only."""
+    data = spawn.get_preparation_data("nexau-worker")
+    data.pop("authkey", None)
+    data.pop("start_method", None)
+    if not isinstance(agent, Agent):
+        data.pop("init_main_from_path", None)
+        data.pop("init_main_from_name", None)
+    return pickle.dumps(data)

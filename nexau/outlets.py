@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nexau.actors import ActorRef, Context, MailboxFull
-from nexau.sinks import Emits, Item, Outlet, Policy, Sink, SinkActor, SpillActor
+from nexau.sinks import Emits, Item, Outlet, Policy, Sink, SinkActor, SpillActor, Written
 
 SINK_MAILBOX = 64
 
@@ -22,15 +22,15 @@ class OpenOutlet:
         self.dropped = 0
         """Events or steps that it had no room for."""
 
-    async def give(self, item: Item) -> None:
-        """An event or a step."""
+    async def give(self, item: Item | Written) -> None:
+        """Events or steps."""
         if self.policy != "drop":
             await self.ref.tell(item)
             return
         try:
             self.ref.tell_nowait(item)
         except MailboxFull:
-            self.dropped += 1
+            self.dropped += len(item.lines) if isinstance(item, Written) else 1
 
     def statistics(self) -> dict[str, Any]:
         told = {"emits": self.emits, "policy": self.policy, "dropped": self.dropped}

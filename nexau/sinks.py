@@ -75,12 +75,12 @@ class LineSink:
 
 
 class Written(Struct, frozen=True, gc=False):
-    """Trajectories that a run's directory has."""
+    """Items whose lines are known: of a run's directory, or of a worker."""
 
     lines: Sequence[bytes]
     """JSON, without secrets."""
-    trajectories: Sequence[Trajectory | None]
-    """Where somebody wants them."""
+    items: Sequence[Item | None]
+    """For a sink that takes no lines."""
 
 
 class Flush:
@@ -140,9 +140,9 @@ class SinkActor(Actor):
             for line in written.lines:
                 await self._write_line(line)
         else:
-            for trajectory in written.trajectories:
-                assert trajectory is not None
-                await self._write(trajectory)
+            for item in written.items:
+                assert item is not None
+                await self._write(item)
 
     async def _write(self, item: Item) -> None:
         await self.sink.write(item)

@@ -175,7 +175,7 @@ class Work:
                 concurrency=begin.concurrency,
                 seed=begin.seed,
                 retries=begin.retries,
-                sinks=[LineSink(writer, begin.emit, terminal=begin.settings.terminal)],
+                sinks=[LineSink(writer, emits) for emits in begin.emits],
                 journal=journal,
                 grading=runtime.grading(graders_of(begin.grading)),
             ) as run:

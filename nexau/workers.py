@@ -5,15 +5,13 @@
             ...
 
 The parent reads the tasks, and gives each worker as many as it has slots free (and a little more,
-where rollouts are so short that asking would take longer than running). It passes the workers'
-lines on as they come, without a look inside.
+where rollouts are so short that asking would take longer than running). It gives the workers' lines
+to the sinks as they come.
 """
 
-import pickle
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from multiprocessing import spawn
 from os import PathLike, fspath
 from typing import Any
 
@@ -21,8 +19,9 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from nexau.actors import open_system
 from nexau.agentfile import load_agent
-from nexau.agentpickle import pickled, pickled_graders
+from nexau.agentpickle import main_of, pickled, pickled_graders
 from nexau.assignments import Assignments, Repeated
 from nexau.definition import Agent, DefinitionError
 from nexau.histogram import Histogram
@@ -31,13 +30,13 @@ from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
 from nexau.journal.segments import Finished
 from nexau.judging import Graders
+from nexau.merging import Merging, kinds
 from nexau.passk import PassTally
 from nexau.servers import ToolsUnavailable
-from nexau.sinks import Emits
+from nexau.sinks import Sink, SinkClosed
 from nexau.summary import Summary, Tally, peak_memory_bytes
 from nexau.tasks import TaskSource, read_tasks
 from nexau.trajectory import Trajectory
-from nexau.transports.lines import LineWriter
 from nexau.transports.scoping import transparent
 from nexau.workerprocess import WorkerProcess
 from nexau.workerwire import (
@@ -70,15 +69,13 @@ class WorkersRun:
         self,
         assignments: Assignments,
         concurrency: int,
-        lines: LineWriter | None,
         repeat: int = 1,
     ) -> None:
+        self.merging: Merging | None = None
+        """The sinks; None where trajectories are iterated over."""
         self._passes = PassTally(repeat)
         self.concurrency = concurrency
-        self.unread = False
-        """Whether the reader of the lines went away."""
         self._assignments = assignments
-        self._lines = lines
         self._workers: list[WorkerProcess] = []
         self._running: set[WorkerProcess] = set()
         self._progress: dict[WorkerProcess, Progress] = {}
@@ -88,6 +85,8 @@ class WorkersRun:
         self._closed = False
         self._silence: anyio.CancelScope | None = None
         self._error: Exception | None = None
+        self._gone = anyio.Event()
+        """No worker is left."""
         self._finished = anyio.Event()
         self._began = time.perf_counter()
         self._ended: float | None = None
@@ -102,7 +101,7 @@ class WorkersRun:
         return self
 
     async def __anext__(self) -> Trajectory:
-        """As `Run.__anext__`; where lines go to a writer there is nothing to iterate over."""
+        """As `Run.__anext__`; where there are sinks there is nothing to iterate over."""
         try:
             return await self._in.receive()
         except anyio.EndOfStream:
@@ -148,6 +147,7 @@ class WorkersRun:
             "seconds": seconds,
             "rollouts_per_second": counts["done"] / seconds if seconds > 0 else 0.0,
             "loop_lag_max": lag.maximum,
+            "sinks": self.merging.statistics() if self.merging is not None else [],
         }
 
     def _tally(self) -> tuple[Tally, Histogram]:
@@ -201,18 +201,11 @@ class WorkersRun:
             self._up.set()
 
     async def take(self, lines: bytes) -> None:
-        if self._lines is None:
-            for line in lines.split(b"\n"):
-                await self._offer(self._decode(line))
-        elif not self.unread:
-            try:
-                await self._lines.write(lines)
-            except OSError as error:
-                # As in one process: a reader that has gone ends the run, a fault also fails it.
-                self.unread = True
-                if not isinstance(error, BrokenPipeError):
-                    self._fail(error)
-                self.cancel()
+        if self.merging is not None:
+            await self.merging.take(lines.split(b"\n"))
+            return
+        for line in lines.split(b"\n"):
+            await self._offer(self._decode(line))
 
     async def _offer(self, trajectory: Trajectory) -> None:
         try:
@@ -229,11 +222,26 @@ class WorkersRun:
             self._up.set()
         if not self._running:
             self._ended = time.perf_counter()
-            self._out.close()
-            self._finished.set()
+            self._gone.set()
             self._admit_no_more()
 
     # What `open_workers` calls.
+
+    def broken(self, error: Exception) -> None:
+        """A sink cannot be written: as in one process, a reader that has gone ends the run, a
+        fault also fails it.
+        """
+        if not isinstance(error, SinkClosed | BrokenPipeError):
+            self._fail(error)
+        self.cancel()
+
+    async def attend(self) -> None:
+        """Ends the run when no worker is left and the sinks have it all."""
+        await self._gone.wait()
+        if self.merging is not None:
+            await self.merging.flush()
+        self._out.close()
+        self._finished.set()
 
     async def keep(self, journal: Journal) -> None:
         """Writes down which tasks were given out; the workers keep what comes of them."""
@@ -322,8 +330,7 @@ async def open_workers(
     repeat: int = 1,
     seed: int = 0,
     retries: int = 0,
-    lines: LineWriter | None = None,
-    emit: Emits = "trajectories",
+    sinks: Sequence[Sink] = (),
     settings: WorkerSettings | None = None,
     out: RunDirectory | None = None,
     durability: Durability = DURABILITY,
@@ -331,7 +338,7 @@ async def open_workers(
 ) -> AsyncIterator[WorkersRun]:
     """A run in `workers` processes, which share `concurrency` and the models' limits by the minute.
 
-    With `lines`, what the run emits goes there as it comes; else iterate. An `Agent` that was
+    With `sinks`, which this process has, `wait`; without, iterate. An `Agent` that was
     built in code is pickled, so its functions are those of modules (or of `__main__`, which each
     worker imports as `multiprocessing` does); the path of an agent file is loaded by each. Raises
     `DefinitionError`, or `ToolsUnavailable` where a worker's servers cannot be had. Leaving the
@@ -343,7 +350,7 @@ async def open_workers(
     count = min(workers, concurrency)
     if not isinstance(agent, Agent):
         load_agent(fspath(agent))  # what is wrong with it is told once, and before anything starts
-    data, main = pickled(agent), _main(agent)
+    data, main = pickled(agent), main_of(agent)
     grading = pickled_graders(graders)
     begins = [
         Begin(
@@ -353,7 +360,7 @@ async def open_workers(
             concurrency // count + (number < concurrency % count),
             seed,
             retries,
-            emit,
+            kinds(sinks) or ("trajectories",),
             settings or WorkerSettings(),
             str(out.root.absolute()) if out is not None else None,
             number + 1,
@@ -371,8 +378,14 @@ async def open_workers(
             assignments = Repeated(stream, repeat)
         else:
             raise TypeError("tasks may be None only where a run is gone on with")
-        run = WorkersRun(assignments, concurrency, lines, repeat)
-        async with transparent(anyio.create_task_group()) as group:
+        run = WorkersRun(assignments, concurrency, repeat)
+        async with (
+            open_system("workers") as system,
+            transparent(anyio.create_task_group()) as group,
+        ):
+            if sinks:
+                run.merging = Merging(system, sinks, run.broken)
+            group.start_soon(run.attend)
             try:
                 if journal is not None:
                     group.start_soon(run.keep, journal)
@@ -381,14 +394,3 @@ async def open_workers(
             finally:
                 run._in.close()
                 group.cancel_scope.cancel()
-
-
-def _main(agent: Agent | str | PathLike[str]) -> bytes:
-    """What lets a worker import what this process can; of `__main__` for built agents only."""
-    data = spawn.get_preparation_data("nexau-worker")
-    data.pop("authkey", None)
-    data.pop("start_method", None)
-    if not isinstance(agent, Agent):
-        data.pop("init_main_from_path", None)
-        data.pop("init_main_from_name", None)
-    return pickle.dumps(data)

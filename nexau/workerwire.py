@@ -28,8 +28,6 @@ class WorkerSettings(Struct, frozen=True):
     backend: str = "uvloop"
     redact: Literal["all", "known"] = "all"
     """What is taken out of lines and logs, as `nexau rollout --redact`."""
-    terminal: bool = False
-    """Whether the lines are for a terminal."""
 
 
 class Begin(Struct, frozen=True, tag="begin"):
@@ -44,7 +42,8 @@ class Begin(Struct, frozen=True, tag="begin"):
     concurrency: int
     seed: int
     retries: int
-    emit: Literal["trajectories", "steps", "events"]
+    emits: tuple[Literal["trajectories", "steps", "events"], ...]
+    """Kinds of lines that are wanted."""
     settings: WorkerSettings
     out: str | None = None
     """The directory of a run that is kept."""

@@ -204,8 +204,6 @@ def _request(context: typer.Context, keeping: Keeping) -> Request:
         }
         known["again"] = given["tasks"] is not None or manifest.tasks != "-"
     sinks = tuple(parse_sink(text, known["emit"]) for text in given["sink"] or ())
-    if sinks and given["workers"] > 1:
-        stop("--sink is for a run in one process; with --workers lines go to stdout")
     return Request(**known, keeping=keeping, sinks=sinks)
 
 
@@ -249,7 +247,7 @@ async def _follow(
     graders = request.grading.graders(agent)
     async with (
         open_lines(STDOUT) as writer,
-        open_sinks(request.sinks, directory.root if directory is not None else None) as outlets,
+        _sinks(request, writer, directory) as sinks,
         nexau.open_runtime(seed=request.seed) as runtime,
         runtime.rollouts(
             agent,
@@ -262,14 +260,7 @@ async def _follow(
             signals=graders.signals,
             judge_model=graders.judge_model,
             user_model=graders.user_model,
-            sinks=[
-                Outlet(
-                    nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty()),
-                    request.policy,
-                    directory.root if directory is not None else None,
-                ),
-                *outlets,
-            ],
+            sinks=sinks,
             out=directory,
             durability=request.keeping.durability,
         ) as run,
@@ -288,6 +279,7 @@ async def _follow_workers(
 ) -> None:
     async with (
         open_lines(STDOUT) as writer,
+        _sinks(request, writer, directory) as sinks,
         nexau.open_workers(
             agent,
             _tasks(request),
@@ -296,15 +288,13 @@ async def _follow_workers(
             repeat=request.repeat,
             seed=request.seed,
             retries=request.retries,
-            lines=writer,
-            emit=request.emit,
+            sinks=sinks,
             out=directory,
             durability=request.keeping.durability,
             settings=nexau.WorkerSettings(
                 log_level=request.log_level,
                 backend=request.backend,
                 redact=request.redact,
-                terminal=sys.stdout.isatty(),
             ),
             graders=request.grading.graders(agent),
         ) as run,
@@ -312,6 +302,17 @@ async def _follow_workers(
         interrupts.guard(run)
         async with _ended_by(writer, run), _progress(request, run):
             await _see_through(run, writer, outcome)
+
+
+@asynccontextmanager
+async def _sinks(
+    request: Request, writer: LineWriter, directory: "RunDirectory | None"
+) -> AsyncIterator[list[Any]]:
+    """stdout and those of `--sink`, each with its policy."""
+    folder = directory.root if directory is not None else None
+    stdout = nexau.LineSink(writer, request.emit, terminal=sys.stdout.isatty())
+    async with open_sinks(request.sinks, folder) as others:
+        yield [Outlet(stdout, request.policy, folder), *others]
 
 
 async def _see_through(run: "AnyRun", writer: LineWriter, outcome: Outcome) -> None:

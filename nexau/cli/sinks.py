@@ -1,6 +1,7 @@
 """`--sink`: where else lines go, besides stdout."""
 
 import os
+import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -78,10 +79,25 @@ async def open_sinks(specs: Sequence[SinkSpec], folder: Path | None) -> AsyncIte
             if spec.is_url:
                 sink = await stack.enter_async_context(open_http_sink(spec.target, spec.emit))
             else:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                descriptor = os.open(spec.target, flags, 0o644)
+                descriptor = _open(spec.target)
                 stack.callback(os.close, descriptor)
                 writer = await stack.enter_async_context(open_lines(descriptor))
                 sink = nexau.LineSink(writer, spec.emit)
             outlets.append(Outlet(sink, spec.policy, folder))
         yield outlets
+
+
+def _open(target: str) -> int:
+    """For appending. A line that a process which was killed has left half written is ended, so that
+    it spoils no other.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        descriptor = os.open(target, flags, 0o644)
+    except OSError as error:
+        raise nexau.DefinitionError(f"--sink {target}: {error.strerror}") from None
+    held = os.fstat(descriptor)
+    whole = not stat.S_ISREG(held.st_mode) or not held.st_size
+    if not whole and os.pread(descriptor, 1, held.st_size - 1) != b"\n":
+        os.write(descriptor, b"\n")
+    return descriptor
