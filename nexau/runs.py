@@ -218,7 +218,7 @@ class Run:
         if not self._waiting and not self._closed:
             assignment = self._source.ready()
             if assignment is not None:
-                return self._begun(assignment)
+                return assignment
         async with self._pulling:
             if self._closed:
                 return None
@@ -226,11 +226,6 @@ class Run:
             if assignment is None or self._closed:
                 self._closed = True
                 return None
-        return self._begun(assignment)
-
-    def _begun(self, assignment: Assignment) -> Assignment:
-        if self.journal is not None:
-            self.journal.began(assignment.place)
         return assignment
 
     async def _pull(self) -> Assignment | None:

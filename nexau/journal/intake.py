@@ -26,6 +26,10 @@ def take_up(directory: RunDirectory, journal: Journal, source: TaskStream | None
     return intake
 
 
+AHEAD = 32
+"""Tasks that are admitted at once, where they have been read already."""
+
+
 class Intake:
     """The source of a run's assignments."""
 
@@ -50,10 +54,7 @@ class Intake:
         if self._journal.stalled is not None:
             return None
         if not self._ready and self._passed and not self._ended and self._source is not None:
-            task = self._source.ready()
-            if task is None:
-                return None
-            self._admit(task)
+            self._admit_ready(self._source)
         return self._ready.popleft() if self._ready else None
 
     async def next(self) -> Assignment | None:
@@ -143,6 +144,14 @@ class Intake:
         for number, task in again:
             self._lost.discard(number)
             self._keep(number, progress.chain, task)
+
+    def _admit_ready(self, source: TaskStream) -> None:
+        # Several at once: each then costs a third of what it costs between two rollouts.
+        for _ in range(AHEAD):
+            task = source.ready()
+            if task is None:
+                return
+            self._admit(task)
 
     def _admit(self, task: Task) -> None:
         journal = self._journal

@@ -30,6 +30,8 @@ class Finished(Struct, gc=False):
     """Of the error, where it failed."""
     limit: str
     line: bytes
+    crc: int
+    """As `Sealed` has it."""
     trajectory: Trajectory | None
     """Where somebody wants more of it than its line."""
 
@@ -37,16 +39,13 @@ class Finished(Struct, gc=False):
 def finished(place: int, trajectory: Trajectory, line: bytes, *, whole: bool) -> Finished:
     """`line`: the trajectory as JSON, without secrets."""
     error, limit = trajectory.error, trajectory.limit
-    return Finished(
-        place,
-        trajectory.attempt,
-        trajectory.final,
-        trajectory.status,
-        error.kind if error is not None else "",
-        limit.rpartition(": ")[2] if limit is not None else "",
-        line,
-        trajectory if whole else None,
-    )
+    attempt, final, status = trajectory.attempt, trajectory.final, trajectory.status
+    kind = error.kind if error is not None else ""
+    short = limit.rpartition(": ")[2] if limit is not None else ""
+    # The checksum now, while the line is in the processor's cache.
+    crc = checksum(line, place, attempt, final, status, kind, short)
+    kept = trajectory if whole else None
+    return Finished(place, attempt, final, status, kind, short, line, crc, kept)
 
 
 def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
@@ -131,11 +130,13 @@ class TrajectoryFiles:
         entries: list[tuple[object, ...]] = []
         lines: list[bytes] = []
         for item in done:
-            line = item.line
-            said = (item.place, item.attempt, item.final, item.status, item.kind, item.limit)
-            entries.append((offset, len(line), checksum(line, *said), *said))
-            lines.append(line)
-            offset += len(line) + 1
+            length = len(item.line)
+            entries.append(
+                (offset, length, item.crc, item.place, item.attempt, item.final, item.status,
+                 item.kind, item.limit)
+            )  # fmt: skip
+            lines.append(item.line)
+            offset += length + 1
         lines.append(b"")
         return b"\n".join(lines), encoder.encode_lines(entries)
 
