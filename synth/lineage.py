@@ -11,6 +11,7 @@ follows from its line. `nexau.synth.ancestry` looks them up.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,13 @@ def file_id(kind: str, file: Path) -> str:
 def made_by(command: str, **options: Any) -> dict[str, Any]:
     """`Lineage.made`: the command, nexau's version, and the options that are not None."""
     kept = {name: value for name, value in options.items() if value is not None}
-    return {"by": command, "nexau": version("nexau"), **kept}
+    return {"by": command, "nexau": _version(), **kept}
+
+
+@cache
+def _version() -> str:
+    """Which takes a millisecond to find."""
+    return version("nexau")
 
 
 def record(

@@ -1,6 +1,7 @@
 """Whether a task is one: its plan does it, nothing does not, and no part of the plan is idle."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from nexau.models.base import ToolMessage
 from nexau.models.gold import Reference, Unresolved, follow, resolve_text
-from nexau.synth.similarity import similarity
+from nexau.synth.similarity import Vector, cosine, vector
 from nexau.synth.tasks.building import turns
 from nexau.synth.tasks.goals import computed, worked_out
 from nexau.synth.tasks.lookups import natural
@@ -140,9 +141,8 @@ class Acceptance:
             source = self._sources.of(step.tool)
             if reply is None or reply.error or not isinstance(source, WorldSource):
                 continue
-            effects = source.world.tools[step.tool.name].body.effects
-            if effects:
-                touched = frozenset(effect.entity for effect in effects)
+            touched = source.writes[step.tool.name]
+            if touched:
                 found[source.name] = found.get(source.name, frozenset()) | touched
         return found
 
@@ -288,11 +288,20 @@ def _with(draft: Draft, step: Step, name: str, value: Any) -> Draft:
 def names_a_tool(request: str, tools: Mapping[str, Tool], used: frozenset[str]) -> str | None:
     """The tool that a request gives away: by name, or in the words of its description."""
     folded = request.casefold()
+    said: Vector | None = None
     for name, tool in tools.items():
         for own in {name, tool.name}:
             words = spoken(own)
             if " " in words and (own.casefold() in folded or words in folded):
                 return name
-        if name in used and similarity(request, tool.description) >= LEAKS:
-            return name
+        if name in used:
+            said = vector(request) if said is None else said
+            if cosine(said, _described(tool.description)) >= LEAKS:
+                return name
     return None
+
+
+@lru_cache(4096)
+def _described(text: str) -> Vector:
+    """The vector of a tool's description."""
+    return vector(text)

@@ -83,13 +83,18 @@ class WorldSource:
         self.tools: Mapping[str, Tool] = {
             each: _tool(world, each, self.name) for each in world.tools
         }
+        self.writes = {
+            each: frozenset(effect.entity for effect in tool.body.effects)
+            for each, tool in world.tools.items()
+        }
+        """Entities that a tool can change."""
         self._initial = self.template.state()
+        self._initial.keep()
         self._rows = {name: self._initial.rows(name) for name in world.entities}
         self._by_key = {
             name: {row[world.entities[name].shape.key]: row for row in rows}
             for name, rows in self._rows.items()
         }
-        self._raw = {name: self._initial.raw(name) for name in world.entities}
         self._referring: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._looked: dict[tuple[str, str], Reply] = {}
 
@@ -117,7 +122,7 @@ class WorldSource:
 
     def raw(self, entity: str) -> list[tuple[Any, ...]]:
         """As SQLite gives them."""
-        return self._raw[entity]
+        return self._initial.raw(entity)
 
     def row(self, entity: str, key: Any) -> Row | None:
         return self._by_key[entity].get(key)
@@ -144,12 +149,17 @@ class WorldSession:
     def __init__(self, source: WorldSource, state: State) -> None:
         self.source = source
         self.state = state
+        self._touched: set[str] = set()
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
-        return reply_of(self.source.world, self.state, tool, arguments)
+        reply = reply_of(self.source.world, self.state, tool, arguments)
+        if not reply.error:
+            self._touched |= self.source.writes[tool]
+        return reply
 
     def changes(self) -> Mapping[str, Changes]:
-        return self.state.changes_since(self.source.initial)
+        """Looks at what the calls can have written."""
+        return self.state.changes_since(self.source.initial, self._touched)
 
     def close(self) -> None:
         self.state.close()

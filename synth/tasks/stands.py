@@ -11,9 +11,18 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Agent, DefinitionError, McpTools, PlanModel, Prompt, Server
+from nexau.definition import (
+    Agent,
+    DefinitionError,
+    McpTools,
+    PlanModel,
+    Pool,
+    Prompt,
+    Server,
+    StdioServer,
+)
 from nexau.synth.agents.catalog import brief, moved, read_catalog
-from nexau.synth.agents.fromworld import is_world, list_world
+from nexau.synth.agents.fromworld import RESET, is_world, list_world
 from nexau.synth.tasks.judge import served_by
 from nexau.transports.protocol import Limits
 
@@ -87,6 +96,22 @@ def server_of(stand: Stand, folder: Path) -> Server:
     entry = list_world(Path(stand.world), folder).entry
     assert entry is not None
     return _quick(entry.start, options)
+
+
+def piped(server: Server) -> Server:
+    """The same world over stdio: one process and one state, made as new between rollouts, where a
+    session over HTTP would be opened for each.
+    """
+    args = list(server.args)
+    for name, values in (("--http", 0), ("--port", 1)):
+        if name in args:
+            at = args.index(name)
+            del args[at : at + 1 + values]
+    assert server.command is not None
+    return StdioServer(
+        command=server.command, args=tuple(args), cwd=server.cwd, env=server.env,
+        sessions="rollout", reset=RESET, pool=Pool(max=1),
+    )  # fmt: skip
 
 
 def _quick(server: Server, options: list[str]) -> Server:

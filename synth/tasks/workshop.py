@@ -20,7 +20,7 @@ from nexau.synth.tasks.judge import WorldJudge, exposed, worlds_of
 from nexau.synth.tasks.live import Caller, LiveSource
 from nexau.synth.tasks.sitting import Sources
 from nexau.synth.tasks.source import Source, WorldSource
-from nexau.synth.tasks.stands import Stand, agent_of
+from nexau.synth.tasks.stands import Stand, agent_of, piped
 from nexau.synth.worlds.reader import load_world
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Call, Result
@@ -106,7 +106,13 @@ async def open_workshop(work: Work) -> AsyncIterator[Workshop]:
                 else:
                     sources.append(await _surveyed(runtime, stand, work))
             generator = Generator(Sources(sources), work.settings)
-            agent = exposed(agent_of(work.stands, Path(work.folder)))
+            agent = agent_of(work.stands, Path(work.folder))
+            worlds = {stand.name for stand in work.stands if stand.world}
+            servers = {
+                name: piped(server) if name in worlds else server
+                for name, server in agent.mcp_servers.items()
+            }
+            agent = exposed(replace(agent, mcp_servers=servers))
             yield Workshop(generator, runtime, agent)
 
 

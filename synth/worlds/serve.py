@@ -199,7 +199,7 @@ def own_resource(seat: Seat, uri: str) -> str:
     if what == "state":
         body = seat.state.dump()
     elif what == "changes":
-        body = seat.state.changes_since(seat.before)
+        body = {} if seat.state.untouched else seat.state.changes_since(seat.before)
     elif what == "hash":
         body = {"hash": seat.state.digest(), "before": seat.before.digest()}
     else:

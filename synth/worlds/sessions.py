@@ -44,6 +44,7 @@ class Seats:
     def __init__(self, template: Template) -> None:
         self._template = template
         self._before = template.state()
+        self._before.keep()
 
     def make(self) -> Seat:
         return Seat(self._template.state(), self._before)

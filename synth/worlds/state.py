@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
@@ -13,6 +13,9 @@ from nexau.synth.worlds.kinds import BOOLEAN, Kind
 from nexau.synth.worlds.quoting import quoted
 from nexau.synth.worlds.sandbox import Budget, close_in, connect
 from nexau.synth.worlds.seeding import Dropped, seed_tables
+
+MAX_KEPT = 20_000
+"""Rows of an entity that a state which nobody changes keeps in memory."""
 
 Row = dict[str, Any]
 Dump = dict[str, list[Row]]
@@ -34,16 +37,27 @@ class Changes(Struct, frozen=True):
 class State:
     """One state: its tables, with no way to anything else. Close it to give the memory back."""
 
-    __slots__ = ("budget", "db", "world")
+    __slots__ = ("_begun", "_kept", "budget", "db", "world")
 
     def __init__(self, world: World, db: sqlite3.Connection) -> None:
         """Takes `db` over, and closes it in."""
         self.world = world
         self.db = db
         self.budget: Budget = close_in(db)
+        self._begun = db.total_changes
+        self._kept: dict[str, list[tuple[Any, ...]]] | None = None
 
     def close(self) -> None:
         self.db.close()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was ever written; what was undone counts as written."""
+        return self.db.total_changes == self._begun
+
+    def keep(self) -> None:
+        """From now on nobody changes it: what it is compared with again and again is kept."""
+        self._kept = {}
 
     def rows(self, entity: str) -> list[Row]:
         """By key, booleans as such."""
@@ -64,10 +78,14 @@ class State:
                 sha.update(b"\n")
         return sha.hexdigest()
 
-    def changes_since(self, before: "State") -> dict[str, Changes]:
-        """Of the entities that differ."""
+    def changes_since(
+        self, before: "State", among: Container[str] | None = None
+    ) -> dict[str, Changes]:
+        """Of the entities that differ; where it is known which can, `among` them."""
         made: dict[str, Changes] = {}
         for name, entity in self.world.entities.items():
+            if among is not None and name not in among:
+                continue
             old, new = before.raw(name), self.raw(name)
             if old == new:
                 continue
