@@ -17,8 +17,8 @@ from nexau.paths import is_dir
 from nexau.servers import ToolsUnavailable
 from nexau.synth.tasks.authored import TaskAuthor, Unreached
 from nexau.synth.tasks.crew import CrewError, Maker, crew
-from nexau.synth.tasks.generate import Settings
-from nexau.synth.tasks.stands import agent_of, agent_yaml, stands_of
+from nexau.synth.tasks.generate import Settings, label_of, options_of
+from nexau.synth.tasks.stands import agent_of, agent_yaml, stands_of, unknown_tool
 from nexau.synth.tasks.workshop import Work, Workshop
 from nexau.synth.tasks.writing import Writer
 
@@ -131,6 +131,11 @@ def tasks(
     folder = str(agent.parent if agent is not None else Path())
     try:
         stands = stands_of(sources, rows)
+        for option, names in (("--allow", allow), ("--skip", skip)):
+            for name in names or ():
+                fault = unknown_tool(stands, name)
+                if fault:
+                    stop(f"{option}: {fault}")
     except nexau.DefinitionError as error:
         stop(str(error))
     settings = Settings(seed, fusion, distractors)
@@ -148,13 +153,16 @@ async def _tasks(request: Request) -> int:
     code = INTERRUPTED
     async with obey_signals(grace=0):
         code = await _make(request)
-    return code  # noqa: RET504 - a signal may end the block early
+    if code == INTERRUPTED and request.out is not None:
+        say(f"interrupted: the same command goes on with {request.out}")
+    return code
 
 
 async def _make(request: Request) -> int:
     writer = Writer(request.out, emit)
     try:
-        writer.resume()
+        label = label_of(stand.name for stand in request.work.stands)
+        writer.resume(label, options_of(request.work.settings))
     except ValueError as error:
         stop(str(error))
     report = writer.report

@@ -6,7 +6,7 @@ shows in the result.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -236,19 +236,29 @@ class Generator:
             }
         if writer != "grammar":
             metadata["writer"] = writer
-        made = made_by(
-            "nexau synth tasks", seed=settings.seed, fusion=settings.fusion, number=number
-        )
+        made = made_by("nexau synth tasks", **options_of(settings), number=number)
         core = {"input": task.input, "plan": task.plan, "check": task.check}
-        name = f"{self._label()}-{number:05}"
+        name = f"{label_of(self.sources.by_name)}-{number:05}"
         names = story.needed or story.distractors
         parents = tuple(self.sources.by_name[each].identity for each in names)
         lineage = record("task", core, parents, made, name=name)
         return msgspec.structs.replace(task, id=name, metadata=stamp(metadata, lineage))
 
-    def _label(self) -> str:
-        joined = "+".join(self.sources.by_name)
-        return joined if len(joined) <= MAX_LABEL else f"{len(self.sources)}-servers"
+
+def label_of(names: Iterable[str]) -> str:
+    """What the ids of tasks of these sources begin with."""
+    listed = list(names)
+    joined = "+".join(listed)
+    return joined if len(joined) <= MAX_LABEL else f"{len(listed)}-servers"
+
+
+def options_of(settings: Settings) -> dict[str, int]:
+    """As the lineage of a task tells them."""
+    return {
+        "seed": settings.seed,
+        "fusion": settings.fusion,
+        "distractors": settings.distractors,
+    }
 
 
 MAX_LABEL = 48

@@ -21,6 +21,7 @@ from nexau.definition import (
     Server,
     StdioServer,
 )
+from nexau.nearest import hint
 from nexau.synth.agents.catalog import brief, moved, read_catalog
 from nexau.synth.agents.fromworld import RESET, is_world, list_world
 from nexau.synth.tasks.judge import served_by
@@ -63,6 +64,20 @@ def stands_of(files: Sequence[Path], rows: int | None) -> list[Stand]:
         if names.count(name) > 1:
             raise DefinitionError(f"two of the sources are called {name!r}")
     return found
+
+
+def unknown_tool(stands: Sequence[Stand], name: str) -> str:
+    """Why `name` names no tool of the outside servers; empty where it does."""
+    known: list[str] = []
+    for file in dict.fromkeys(stand.catalog for stand in stands if not stand.world):
+        names = {stand.name for stand in stands if stand.catalog == file}
+        tools = [tool for tool in read_catalog(Path(file)).tools if tool.server in names]
+        known += [each for tool in tools for each in (tool.name, tool.key)]
+    if name in known:
+        return ""
+    if not known:
+        return "worlds need none: it is for tools of outside servers"
+    return f"no tool {name!r}{hint(name, known, 'there are')}"
 
 
 def _is_catalog(file: Path) -> bool:

@@ -1,7 +1,7 @@
 """Tasks into a file, in the order of their numbers; a run that was killed goes on."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.definition import Task
-from nexau.synth.lineage import carried
+from nexau.synth.lineage import Lineage, carried
 from nexau.synth.nearduplicates import NearDuplicates
 from nexau.synth.tasks.generate import Made
 
@@ -65,10 +65,11 @@ class Writer:
         }
         self._steps = 0
 
-    def resume(self) -> int:
+    def resume(self, label: str, options: Mapping[str, Any]) -> int:
         """Takes in what the file holds, cuts a torn last line, and returns how many tasks it has.
 
-        Raises `ValueError` for a line that is no task of this command.
+        Raises `ValueError` for a line that is no task of this command, or one of another run: of
+        other sources than `label`, or with other `options`.
         """
         if self._out is None or not self._out.exists():
             return 0
@@ -83,9 +84,13 @@ class Writer:
                 if made is None:
                     raise KeyError("lineage")
                 self.next_number = int(made.made["number"]) + 1
+                fault = _other_run(made, label, options)
             except (msgspec.DecodeError, KeyError) as error:
                 text = f"{self._out}:{number}: not a task that this command wrote: {error}"
                 raise ValueError(text) from None
+            if fault:
+                text = f"{self._out} was begun with {fault}; give that, or another --out"
+                raise ValueError(text)
             self._texts.add(_told(task))
             self._count(task)
         self.report.numbers = self.next_number
@@ -145,6 +150,17 @@ class Writer:
         report.by_difficulty = dict(self._counts["difficulty"].most_common())
         self._steps += len({key.partition(".")[0] for key in about["arguments"]})
         report.mean_steps = round(self._steps / report.accepted, 2)
+
+
+def _other_run(made: Lineage, label: str, options: Mapping[str, Any]) -> str:
+    """How the run that made a task was asked for otherwise; empty where it was not."""
+    of = made.name.rpartition("-")[0]
+    if of != label:
+        return f"tasks of {of}, not {label}"
+    for name, value in options.items():
+        if made.made.get(name) != value:
+            return f"--{name} {made.made.get(name)}, not {value}"
+    return ""
 
 
 def _told(task: Task) -> str:

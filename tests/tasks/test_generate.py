@@ -189,6 +189,10 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None
     out.write_bytes(out.read_bytes() + b'{"id": "torn')
     run(out, 6)
     assert out.read_bytes() == whole.read_bytes()
+    other = ["synth", "tasks", str(WORLD), "--seed", "4", "--out", str(out)]
+    done = CliRunner().invoke(app, other)
+    assert done.exit_code == 2
+    assert "was begun with --seed 3, not 4" in done.stderr
     report = json.loads((tmp_path / "t.report.json").read_bytes())
     assert report["accepted"] == 6
     assert [msgspec.json.decode(line, type=Task) for line in out.read_bytes().splitlines()]

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import anyio
 import pytest
+from typer.testing import CliRunner
 
 import nexau
+from nexau.cli.main import app
 from nexau.models.check_plan import check_plan
 from nexau.synth.agents.catalog import (
     SCHEMA,
@@ -108,6 +110,15 @@ def test_a_server_and_a_world_meet_in_one_task(catalog: Path) -> None:
         servers = {name.partition("/")[0] for name in task.metadata["calls"].values()}
         assert servers == {"archive", "library"} == set(task.metadata["servers"])
         assert task.check["worlds"].keys() == {"library"}
+
+
+def test_tools_that_there_are_not_are_said(catalog: Path) -> None:
+    for option in ("--allow", "--skip"):
+        command = ["synth", "tasks", str(catalog), option, "archive/get_bok"]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 2
+        said = f"{option}: no tool 'archive/get_bok'; did you mean 'archive/get_book'?"
+        assert said in done.stderr
 
 
 def test_nothing_to_ask_is_said() -> None:

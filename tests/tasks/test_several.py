@@ -205,6 +205,7 @@ def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
         ([str(FILES[0]), "nowhere.yaml"], "nowhere.yaml"),
         ([str(FILES[0]), __file__], "expected a world, or a catalog"),
         ([str(FILES[0]), "--workers", "0"], "--workers"),
+        ([str(FILES[0]), "--allow", "get_order"], "--allow: worlds need none"),
         ([str(FILES[0]), "--agent", "no/such/a.yaml"], "--agent: no directory"),
     ],
 )
