@@ -16,6 +16,7 @@ from nexau.cli.passes import Workers, bar, check_writable, output
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain
 from nexau.nearest import hint
+from nexau.paths import missing
 from nexau.synth.data.checks.facts import Limits
 from nexau.synth.data.checks.leaks import grams8
 from nexau.synth.data.checks.proof import prove
@@ -175,8 +176,12 @@ def _templates(file: Path | None) -> frozenset[str]:
         return frozenset()
     try:
         return frozenset(grams8(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        stop(f"{file}: cannot be read: {error}")
+    except FileNotFoundError:
+        stop(f"--templates: {missing(file)}")
+    except OSError as error:
+        stop(f"{file}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        stop(f"{file}: not UTF-8: {error.reason}")
 
 
 def _rows() -> list[dict[str, object]]:

@@ -102,5 +102,7 @@ def check_writable(*files: Path | None) -> None:
         if file is None:
             continue
         parent = file.parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK) or file.is_dir():
+        if file.is_dir():
+            stop(f"cannot write {file}: it is a directory")
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
             stop(f"cannot write {file}: no such directory, or no permission")

@@ -1,12 +1,14 @@
 """The stages of `nexau pipeline`: commands of this program, each done once, and what they gave."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, BinaryIO, Self, get_args
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +20,7 @@ from nexau.nearest import hint
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS
 from nexau.synth.tasks.assign import Assigner, Unassignable
 from nexau.synth.worlds.reader import load_world
+from nexau.transports.warden import WARDEN
 
 STAGES = "stages.jsonl"
 PLAN = "pipeline.json"
@@ -58,7 +61,9 @@ class Plan(Struct, frozen=True):
         mix: str,
         formats: str,
     ) -> Self:
-        """Raises ValueError for styles and formats that there are not."""
+        """Raises ValueError for styles and formats that there are not, and for no specification."""
+        if not spec.strip():
+            raise ValueError("SPEC is empty: say in a sentence what it is all for")
         wanted = [name.strip() for name in formats.split(",") if name.strip()]
         for name in wanted:
             known = [*FORMATS, *ROLLOUT_FORMATS]
@@ -71,13 +76,20 @@ class Pipeline:
     """One folder, and the stages that fill it."""
 
     def __init__(self, plan: Plan, out: Path) -> None:
-        """Raises ValueError where the folder holds a pipeline that was asked for otherwise."""
+        """Raises ValueError where the folder is none, or holds a pipeline that was asked for
+        otherwise."""
         self._plan = plan
         self._out = out
-        out.mkdir(exist_ok=True)
+        try:
+            out.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"--out: {out}: {error.strerror}") from None
         kept = out / PLAN
         if kept.exists():
-            before = msgspec.json.decode(kept.read_bytes(), type=Plan)
+            try:
+                before = msgspec.json.decode(kept.read_bytes(), type=Plan)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ValueError(f"{kept}: not the plan of a pipeline: {error}") from None
             for name in Plan.__struct_fields__:
                 if name != "concurrency" and getattr(before, name) != getattr(plan, name):
                     raise ValueError(
@@ -192,10 +204,7 @@ class Pipeline:
         errors = log / f"{name.replace(' ', '.')}.txt"
         target = self._out / into if into else Path("/dev/null")
         with errors.open("wb") as stderr, target.open("wb") as stdout:
-            try:
-                code = subprocess.run(program, stdout=stdout, stderr=stderr, check=False).returncode
-            except KeyboardInterrupt:
-                raise Interrupted from None
+            code = _run(program, stdout, stderr)
         if code == INTERRUPTED:
             raise Interrupted
         if code and not (fewer and code == 1):
@@ -213,8 +222,10 @@ class Pipeline:
             "seconds": round(time.perf_counter() - began, 2),
             **more,
         }
-        with (self._out / STAGES).open("ab") as lines:
-            lines.write(msgspec.json.encode(record) + b"\n")
+        file = self._out / STAGES
+        torn = file.exists() and not file.read_bytes().endswith(b"\n")
+        with file.open("ab") as lines:
+            lines.write((b"\n" if torn else b"") + msgspec.json.encode(record) + b"\n")
         self.done[name] = record
 
     def _recorded(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -261,6 +272,28 @@ class Pipeline:
         }
 
 
+def _run(program: Sequence[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
+    """Its exit code. Raises `Interrupted`, once it has ended. It does not outlive this process."""
+    WARDEN.start()
+    environment = {**os.environ, **WARDEN.environment}
+    process = subprocess.Popen(program, stdout=stdout, stderr=stderr, env=environment)
+    interrupted = False
+    try:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                # Ctrl-C reached it as well: it ends what it has begun, the second time at once.
+                interrupted = True
+    finally:
+        process.kill()
+        process.wait()
+        WARDEN.rest()
+    if interrupted:
+        raise Interrupted
+    return process.returncode
+
+
 def _mix(text: str) -> dict[str, float]:
     made: dict[str, float] = {}
     for part in text.split(","):
@@ -271,6 +304,10 @@ def _mix(text: str) -> dict[str, float]:
             made[name] = float(weight) if equals else 1.0
         except ValueError:
             raise ValueError(f"--mix: {name} wants a weight, not {weight!r}") from None
+        if not (isfinite(made[name]) and made[name] >= 0):
+            raise ValueError(f"--mix: {name} wants a weight of 0 or more, not {weight}")
+    if not any(made.values()):
+        raise ValueError("--mix: every weight is 0, so there is nothing to play")
     return made
 
 

@@ -19,6 +19,8 @@ SPEC = "a clinic's appointment desk with insurance rules"
         (["--mix", "golf=1"], "did you mean 'gold'"),
         (["--mix", "gold=much"], "wants a weight"),
         (["--formats", "opanai"], "did you mean 'openai'"),
+        (["--mix", "gold=-1"], "0 or more"),
+        (["--mix", "gold=0"], "every weight is 0"),
         (["--worlds", "0"], "--worlds"),
     ],
 )
@@ -30,6 +32,18 @@ def test_wrong_input_is_said_before_anything_is_made(
     assert done.exit_code == 2
     assert says in done.stderr
     assert not (tmp_path / "p").exists() or not list((tmp_path / "p").iterdir())
+
+
+def test_an_empty_specification_and_a_place_that_is_none_are_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["pipeline", " ", "--out", str(tmp_path / "p")])
+    assert (done.exit_code, "SPEC is empty" in done.stderr) == (2, True)
+    assert not (tmp_path / "p").exists()
+    (tmp_path / "file").write_text("x")
+    done = CliRunner().invoke(app, ["pipeline", SPEC, "--out", str(tmp_path / "file")])
+    assert (done.exit_code, "File exists" in done.stderr) == (2, True)
+    (tmp_path / "pipeline.json").write_text('{"spec":')
+    done = CliRunner().invoke(app, ["pipeline", SPEC, "--out", str(tmp_path)])
+    assert (done.exit_code, "pipeline.json: not the plan" in done.stderr) == (2, True)
 
 
 def plan(tasks: int = 10) -> Plan:
@@ -55,7 +69,10 @@ def test_a_stage_is_done_once_and_a_failed_one_is_told(tmp_path: Path) -> None:
         again.stage("broken", "world", "check", "nowhere.yaml")
     with (tmp_path / "stages.jsonl").open("ab") as lines:
         lines.write(b'{"stage": "torn')
-    assert "torn" not in Pipeline(plan(), tmp_path).done
+    torn = Pipeline(plan(), tmp_path)
+    assert "torn" not in torn.done
+    torn.stage("version again", "version", into="")
+    assert list(Pipeline(plan(), tmp_path).done) == ["version", "version again"]
 
 
 @pytest.mark.slow

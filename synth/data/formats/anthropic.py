@@ -25,7 +25,7 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.synth.data.formats.base import Format, Head, Tools, bare, paired
+from nexau.synth.data.formats.base import Format, Head, Tools, bare, decoded, paired
 from nexau.transports.protocol import ToolSpec
 
 _encode = msgspec.json.Encoder().encode
@@ -132,10 +132,7 @@ class Anthropic(Format):
         return _encode(record)
 
     def read(self, line: bytes) -> Conversation:
-        try:
-            record = self._decoder.decode(line)
-        except msgspec.ValidationError as error:
-            raise Unfit(str(error)) from None
+        record = decoded(self._decoder, line)
         turns: list[Turn] = [] if record.system is None else [System(record.system)]
         names: dict[str, str] = {}
         for message, counted in zip(record.messages, record.loss_mask, strict=True):

@@ -22,8 +22,8 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.synth.data.formats.base import Head
-from nexau.synth.data.formats.rollouts import Node, RolloutFormat, decoded, nodes, unlike
+from nexau.synth.data.formats.base import Head, decoded
+from nexau.synth.data.formats.rollouts import Node, RolloutFormat, nodes, unlike
 from nexau.trajectory import CallResult, Step, Trajectory
 from nexau.transports.protocol import ToolSpec
 

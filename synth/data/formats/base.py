@@ -5,7 +5,7 @@ out is a decision that stands in `fit`, and whatever else is lost is found.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -25,6 +25,7 @@ from nexau.synth.data.spoken import AnyStep
 from nexau.transports.protocol import ToolSpec
 
 _KEPT = 256
+T = TypeVar("T")
 
 
 class Head(Struct, frozen=True, gc=False):
@@ -196,3 +197,11 @@ def _results(turn: Results, calls: tuple[Call, ...], index: int, *, errors: bool
 def position(_: Call, number: int) -> str:
     """An id for formats that have none."""
     return f"c{number}"
+
+
+def decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:
+    """Raises `Unfit`."""
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unfit(str(error)) from None

@@ -33,6 +33,7 @@ from nexau.synth.data.formats.base import (
     ToolReader,
     Tools,
     bare,
+    decoded,
     paired,
     position,
     raw_tools,
@@ -240,10 +241,7 @@ class Chat(Format):
         return made
 
     def read(self, line: bytes) -> Conversation:
-        try:
-            record = self._decoder.decode(line)
-        except msgspec.ValidationError as error:
-            raise Unfit(str(error)) from None
+        record = decoded(self._decoder, line)
         tools = self._read_tools(record.tools)
         return Conversation(self.read_segments(record.segments, tools), tools)
 

@@ -18,9 +18,9 @@ from msgspec import Raw, Struct
 
 from nexau.models.varied import departs
 from nexau.synth.data.conversation import Assistant, Conversation, Results, Turn, Unfit, difference
-from nexau.synth.data.formats.base import Head, bare, paired, position, raw_tools
+from nexau.synth.data.formats.base import Head, bare, decoded, paired, position, raw_tools
 from nexau.synth.data.formats.openai import OpenAI
-from nexau.synth.data.formats.rollouts import Node, RolloutFormat, decoded, nodes
+from nexau.synth.data.formats.rollouts import Node, RolloutFormat, nodes
 from nexau.trajectory import Step, Trajectory
 
 _encode = msgspec.json.Encoder().encode

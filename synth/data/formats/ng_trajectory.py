@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from nexau.synth.data.conversation import Unfit
-from nexau.synth.data.formats.base import Head
+from nexau.synth.data.formats.base import Head, decoded
 from nexau.synth.data.formats.openai import OpenAI
-from nexau.synth.data.formats.rollouts import Node, RolloutFormat, decoded, nodes, unlike
+from nexau.synth.data.formats.rollouts import Node, RolloutFormat, nodes, unlike
 from nexau.trajectory import Step, Trajectory
 
 

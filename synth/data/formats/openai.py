@@ -25,7 +25,7 @@ from nexau.synth.data.conversation import (
     User,
 )
 from nexau.synth.data.convert import Options
-from nexau.synth.data.formats.base import Format, Head, ToolReader, bare, paired, raw_tools
+from nexau.synth.data.formats.base import Format, Head, ToolReader, bare, decoded, paired, raw_tools
 from nexau.synth.data.spoken import AnyResult, AnyStep
 from nexau.transports.protocol import Text, ToolSpec
 
@@ -134,10 +134,7 @@ class OpenAI(Format):
         return line if self._decoder.decode(line) == record else None
 
     def read(self, line: bytes) -> Conversation:
-        try:
-            record = self._decoder.decode(line)
-        except msgspec.ValidationError as error:
-            raise Unfit(str(error)) from None
+        record = decoded(self._decoder, line)
         turns: list[Turn] = []
         names: dict[str, str] = {}
         for message in record.messages:

@@ -1,17 +1,14 @@
 """Formats that hold a whole rollout, tree of agents and all: what they share."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-import msgspec
 from msgspec import Struct
 
-from nexau.synth.data.conversation import Conversation, Unfit, difference
+from nexau.synth.data.conversation import Conversation, difference
 from nexau.synth.data.convert import Options, Piece, ToolTables, pieces
 from nexau.synth.data.formats.base import Head, bare
 from nexau.trajectory import Step, Trajectory
-
-T = TypeVar("T")
 
 _WHOLE = Options()
 
@@ -81,11 +78,3 @@ def unlike(written: list[Piece], read: list[tuple[str, Conversation]]) -> str | 
         if found is not None:
             return f"{path}: {found}"
     return None
-
-
-def decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:
-    """Raises `Unfit`."""
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unfit(str(error)) from None

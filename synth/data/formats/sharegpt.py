@@ -30,6 +30,7 @@ from nexau.synth.data.formats.base import (
     Head,
     ToolReader,
     bare,
+    decoded,
     paired,
     position,
     raw_tools,
@@ -96,10 +97,7 @@ class ShareGPT(Format):
         return _encode(_Record(entries, system, tools, head.id, head.lineage, head.reward))
 
     def read(self, line: bytes) -> Conversation:
-        try:
-            record = self._decoder.decode(line)
-        except msgspec.ValidationError as error:
-            raise Unfit(str(error)) from None
+        record = decoded(self._decoder, line)
         turns: list[Turn] = [] if record.system is None else [System(record.system)]
         number = 0
         calls: tuple[Call, ...] = ()

@@ -7,8 +7,7 @@ stop_reasons, rollout_logprobs, trajectory_ids). Each sequence gets the reward o
 import msgspec
 from msgspec import Struct
 
-from nexau.synth.data.formats.base import Head
-from nexau.synth.data.formats.rollouts import decoded
+from nexau.synth.data.formats.base import Head, decoded
 from nexau.synth.data.formats.tensors import TensorFormat, encode
 from nexau.synth.data.tokens import Sample
 from nexau.trajectory import Trajectory

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from nexau.synth.data.conversation import Assistant, Conversation, Results, Turn
 from nexau.synth.data.convert import Piece
-from nexau.synth.data.formats.base import Head
-from nexau.synth.data.formats.rollouts import Node, RolloutFormat, decoded, nodes, unlike
+from nexau.synth.data.formats.base import Head, decoded
+from nexau.synth.data.formats.rollouts import Node, RolloutFormat, nodes, unlike
 from nexau.trajectory import Step, Trajectory
 from nexau.transports.protocol import ToolSpec
 
