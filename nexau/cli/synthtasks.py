@@ -18,7 +18,7 @@ from nexau.servers import ToolsUnavailable
 from nexau.synth.tasks.authored import TaskAuthor, Unreached
 from nexau.synth.tasks.crew import CrewError, Maker, crew
 from nexau.synth.tasks.generate import Settings, label_of, options_of
-from nexau.synth.tasks.stands import agent_of, agent_yaml, stands_of, unknown_tool
+from nexau.synth.tasks.stands import Stand, agent_of, agent_yaml, stands_of, unknown_tool
 from nexau.synth.tasks.workshop import Work, Workshop
 from nexau.synth.tasks.writing import Writer
 
@@ -123,21 +123,11 @@ def tasks(
     backend: Backend = "uvloop",
 ) -> None:
     """Make tasks for worlds and MCP servers: executed first, described afterwards."""
-    for option, target in (("--out", out), ("--agent", agent)):
-        if target is not None and not is_dir(target.parent):
-            stop(f"{option}: no directory {target.parent}")
+    _check_targets(out, agent)
     if agent is None and out is not None:
         agent = out.with_suffix(".agent.yaml")
     folder = str(agent.parent if agent is not None else Path())
-    try:
-        stands = stands_of(sources, rows)
-        for option, names in (("--allow", allow), ("--skip", skip)):
-            for name in names or ():
-                fault = unknown_tool(stands, name)
-                if fault:
-                    stop(f"{option}: {fault}")
-    except nexau.DefinitionError as error:
-        stop(str(error))
+    stands = _stands(sources, rows, {"--allow": allow or [], "--skip": skip or []})
     settings = Settings(seed, fusion, distractors)
     work = Work(tuple(stands), settings, folder, tuple(allow or ()), tuple(skip or ()))
     author = writer_model("--model", model)
@@ -147,6 +137,26 @@ def tasks(
         stop("--strict goes with --model")
     request = Request(work, n, out, workers, agent, author, strict)
     start(partial(_tasks, request), backend=backend, log_level=log_level)
+
+
+def _check_targets(out: Path | None, agent: Path | None) -> None:
+    for option, target in (("--out", out), ("--agent", agent)):
+        if target is not None and not is_dir(target.parent):
+            stop(f"{option}: no directory {target.parent}")
+        if target is not None and is_dir(target):
+            stop(f"{option}: {target} is a directory")
+
+
+def _stands(files: list[Path], rows: int | None, named: dict[str, list[str]]) -> list[Stand]:
+    """The sources; tools that options name have to be theirs."""
+    try:
+        stands = stands_of(files, rows)
+        for option, names in named.items():
+            for fault in filter(None, (unknown_tool(stands, name) for name in names)):
+                stop(f"{option}: {fault}")
+    except nexau.DefinitionError as error:
+        stop(str(error))
+    return stands
 
 
 async def _tasks(request: Request) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
@@ -137,6 +138,7 @@ class Generator:
         drawn = self.type_of(number)
         refused: Counter[str] = Counter()
         for attempt in range(TRIES):
+            await anyio.lowlevel.checkpoint()  # servers' connections may be on this loop too
             chance = stream(seed, "task", number, attempt)
             # What cannot be made as drawn is made of the nearest type that can.
             kept = drawn.kept[: max(0, len(drawn.kept) - attempt // WIDEN)]

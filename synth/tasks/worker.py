@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from nexau.definition import DefinitionError
+from nexau.logs import configure
 from nexau.servers import ToolsUnavailable
 from nexau.synth.tasks.workshop import Work, Workshop, encoded, open_workshop
 
@@ -24,6 +25,7 @@ FAULT = 1 << 63
 async def main() -> None:
     # Ctrl-C reaches the whole group; the parent decides, and closes the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure()
     work = msgspec.json.decode(sys.stdin.buffer.readline(), type=Work)
     try:
         async with open_workshop(work) as workshop:

@@ -7,8 +7,6 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -58,11 +56,7 @@ class Workshop:
 
     async def make(self, first: int, end: int) -> list[Made]:
         """What became of the numbers from `first` to before `end`."""
-        made: list[Made] = []
-        for number in range(first, end):
-            made.append(await self.generator.make(number))
-            await anyio.lowlevel.checkpoint()  # the servers' connections are on this loop too
-        return await self.proved(made)
+        return await self.proved([await self.generator.make(each) for each in range(first, end)])
 
     async def proved(self, made: Sequence[Made]) -> list[Made]:
         """The same, without tasks whose plan does not get the whole reward on the servers."""

@@ -204,6 +204,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None
         (["nowhere.yaml"], "nowhere.yaml"),
         ([str(WORLD), "--out", "no/such/folder/t.jsonl"], "no directory"),
         ([str(WORLD), "--n", "0"], "--n"),
+        ([str(WORLD), "--out", "."], "--out: . is a directory"),
         ([str(WORLD), "--fusion", "9"], "--fusion"),
     ],
 )
