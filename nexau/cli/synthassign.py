@@ -1,5 +1,6 @@
 """`nexau synth assign`: plans of tasks, rewritten for a tree of agents."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,13 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
 from nexau.cli.passes import check_writable, output
+from nexau.problems import display
 from nexau.synth.tasks.assign import Assigner, Unassignable
 from nexau.synth.tasks.judge import worlds_of
 from nexau.synth.worlds.checks import read_world_tasks
+from nexau.synth.worlds.compiled import World
 from nexau.synth.worlds.reader import load_world
+from nexau.tasklines import TaskLines
 
 EPILOG = """
 **Examples**
@@ -34,7 +38,7 @@ def assign(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent file of the tree.")],
     world: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The world; else that of the tree's only world server."),
+        typer.Option(metavar="FILE", help="The world; else all that servers of the tree serve."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there; else to stdout.")
@@ -44,15 +48,12 @@ def assign(
     check_writable(out)
     try:
         tree = nexau.load_agent(agent)
-        file, server = _world(tree, world)
-        found = load_world(file)
+        worlds = _worlds(tree, world)
     except nexau.DefinitionError as error:
         stop(str(error))
-    read, problems = read_world_tasks(tasks, found)
-    if problems:
-        stop("\n".join(map(str, problems)))
+    read = _read(tasks, worlds)
     try:
-        assigner = Assigner(found, tree, server)
+        assigner = Assigner(worlds, tree)
     except Unassignable as error:
         stop(f"{agent}: {error}")
     made = list(_assigned(assigner, read))
@@ -74,12 +75,31 @@ def _assigned(assigner: Assigner, tasks: list[nexau.Task]) -> list[nexau.Task]:
     return made
 
 
-def _world(tree: nexau.Agent, given: Path | None) -> tuple[Path, str | None]:
+def _read(tasks: Path, worlds: Mapping[str, World]) -> list[nexau.Task]:
+    """The tasks of the file; checks are held against the world, where there is one only."""
+    if len(worlds) == 1:
+        read, problems = read_world_tasks(tasks, next(iter(worlds.values())))
+        if problems:
+            stop("\n".join(map(str, problems)))
+        return read
+    try:
+        batch = TaskLines(display(tasks)).feed(tasks.read_bytes().rstrip(b"\n") + b"\n")
+    except OSError as error:
+        stop(f"{tasks}: cannot be read: {error.strerror}")
+    if batch.error is not None:
+        stop(str(batch.error))
+    return batch.tasks
+
+
+def _worlds(tree: nexau.Agent, given: Path | None) -> dict[str, World]:
+    """The worlds by the name under which the tree knows them. Raises `DefinitionError`."""
     found = worlds_of(tree)
     if given is not None:
         names = [name for name, served in found.items() if Path(served[0]).name == given.name]
-        return given, names[0] if len(names) == 1 else None
-    if len(found) != 1:
-        stop(f"the tree has {len(found)} world servers; --world FILE says which is meant")
-    name, served = next(iter(found.items()))
-    return Path(served[0]), name
+        known = names or list(tree.mcp_servers)
+        if len(known) != 1:
+            stop(f"--world: the tree has {len(known)} servers; which of them serves {given}?")
+        return {known[0]: load_world(given)}
+    if not found:
+        stop("the tree has no world servers; --world FILE says which world is meant")
+    return {name: load_world(served[0]) for name, served in found.items()}

@@ -14,10 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nexau.definition import Agent, McpTools, Task
-from nexau.models.gold import GoldPlan, PlannedCall, resolve, resolve_text
+from nexau.models.gold import GoldPlan, PlannedCall, Unresolved, resolve, resolve_text
+from nexau.prepare import seen_names
 from nexau.synth.tasks.nouns import shown, spoken
+from nexau.synth.worlds import engine
 from nexau.synth.worlds.compiled import World
-from nexau.synth.worlds.play import message_of, play
+from nexau.synth.worlds.play import message_of
 from nexau.synth.worlds.state import Template
 
 
@@ -33,52 +35,93 @@ class _Seat(Struct, frozen=True):
 
 
 class Assigner:
-    """Assigns the tasks of one world to one tree of agents."""
+    """Assigns the tasks of worlds to one tree of agents."""
 
-    def __init__(self, world: World, agent: Agent, server: str | None = None) -> None:
+    def __init__(
+        self, world: World | Mapping[str, World], agent: Agent, server: str | None = None
+    ) -> None:
         """`server` is the name under which the tree's agents know the world; None: the only one.
+        Several worlds are given by such names.
 
         Raises `Unassignable` where that cannot be told.
         """
-        self._template = Template(world)
-        names = {tools.server for tools in _mcp(agent)}
-        if server is None and len(names) != 1:
-            raise Unassignable(f"the agents use {len(names)} servers; which is the world?")
-        self._server = server if server is not None else next(iter(names))
-        self._seats: dict[str, _Seat] = {}
-        self._seat(agent, (), list(world.tools))
+        if isinstance(world, World):
+            names = {tools.server for tools in _mcp(agent)}
+            if server is None and len(names) != 1:
+                raise Unassignable(f"the agents use {len(names)} servers; which is the world?")
+            world = {server if server is not None else next(iter(names)): world}
+        self._templates = {name: Template(each) for name, each in world.items()}
+        self._names = {each.name: name for name, each in world.items()}
+        """Of servers, by the world's name."""
+        self._called: dict[str, tuple[str, str]] = {}
+        """Server and tool of the calls of the task at hand, by id."""
+        self._seats: dict[tuple[str, str], _Seat] = {}
+        self._seat(agent, {name: list(each.tools) for name, each in world.items()})
 
     def assign(self, task: Task) -> Task:
         """The task with its plan for the tree. Raises `Unassignable`."""
         if task.plan is None:
             raise Unassignable("the task has no plan")
         plan = msgspec.convert(task.plan, GoldPlan)
+        calls = task.metadata.get("calls", {})
+        self._called = {call: self._server_and_tool(said) for call, said in calls.items()}
         observed = self._observed(plan)
         first, *then = [self._part(part, observed) for part in plan.parts]
         made = first | ({"then": then} if then else {})
-        return replace(task, plan=made)
+        servers = tuple(self._names.get(name, name) for name in task.servers)
+        return replace(task, plan=made, servers=servers)
 
     def close(self) -> None:
-        self._template.close()
+        for template in self._templates.values():
+            template.close()
 
-    def _seat(self, agent: Agent, path: tuple[str, ...], tools: Sequence[str]) -> None:
+    def _server_and_tool(self, said: str) -> tuple[str, str]:
+        """Of `WORLD/TOOL`, with the server as the tree knows it."""
+        world, _, tool = said.partition("/")
+        server = self._names.get(world, world)
+        if server not in self._templates:
+            raise Unassignable(f"the tree has no server for {world}")
+        return server, tool
+
+    def _key(self, call: PlannedCall) -> tuple[str, str]:
+        return self._called.get(call.id) or (next(iter(self._templates)), call.name)
+
+    def _seat(self, agent: Agent, tools: Mapping[str, Sequence[str]]) -> None:
         """Shallow agents come first: who has a tool does not delegate it."""
-        level = [(agent, path)]
+        level: list[tuple[Agent, tuple[str, ...]]] = [(agent, ())]
         while level:
             for each, where in level:
-                for name, seen in _visible(each, self._server, tools):
-                    self._seats.setdefault(name, _Seat(where, seen))
+                visible = [
+                    (server, name, said)
+                    for server, names in tools.items()
+                    for name, said in _visible(each, server, names)
+                ]
+                taken = [child.name for child in each.agents]
+                pairs = [(said, server) for server, _, said in visible]
+                for (server, name, _), seen in zip(
+                    visible, seen_names(pairs, tools, taken), strict=True
+                ):
+                    self._seats.setdefault((server, name), _Seat(where, seen))
             level = [(c, (*where, c.name)) for each, where in level for c in each.agents]
 
     def _observed(self, plan: GoldPlan) -> dict[str, Any]:
         """What each call brings back, as messages by id, when all parts are played in order."""
-        state = self._template.state()
-        turns = tuple(turn for part in plan.parts for turn in part.turns)
+        states = {name: template.state() for name, template in self._templates.items()}
+        results: dict[str, Any] = {}
         try:
-            played = play(state, GoldPlan(turns))
+            for turn in (turn for part in plan.parts for turn in part.turns):
+                brought: dict[str, Any] = {}
+                for planned in turn:
+                    server, tool = self._key(planned)
+                    answer = engine.call(states[server], tool, resolve(planned.arguments, results))
+                    brought[planned.id] = message_of(planned.id, answer)
+                results |= brought
+        except Unresolved as error:
+            raise Unassignable(f"the plan cannot be played: {error}") from None
         finally:
-            state.close()
-        return {call.id: message_of(call.id, call.answer) for call in played.calls}
+            for state in states.values():
+                state.close()
+        return results
 
     def _part(self, part: GoldPlan, observed: Mapping[str, Any]) -> dict[str, Any]:
         turns: list[list[dict[str, Any]]] = []
@@ -94,9 +137,10 @@ class Assigner:
         return self._found(call).path[0] if self._found(call).path else None
 
     def _found(self, call: PlannedCall) -> _Seat:
-        seat = self._seats.get(call.name)
+        server, tool = self._key(call)
+        seat = self._seats.get((server, tool))
         if seat is None:
-            raise Unassignable(f"no agent of the tree has {call.name}")
+            raise Unassignable(f"no agent of the tree has {tool}")
         return seat
 
     def _mixed(
@@ -160,7 +204,7 @@ class Assigner:
         return {"id": call.id, "name": name, "arguments": arguments}
 
     def _told(self, call: PlannedCall, observed: Mapping[str, Any]) -> str:
-        words = spoken(call.name)
+        words = spoken(self._key(call)[1])
         values = [f"{spoken(k)} {shown(resolve(v, observed))}" for k, v in call.arguments.items()]
         text = f"{words[0].upper()}{words[1:]}"
         return f"{text} with {', '.join(values)}" if values else text

@@ -145,7 +145,7 @@ def test_a_slow_answer_is_a_failed_attempt(source: WorldSource) -> None:
     def script(_: str, attempt: int) -> str:
         return "slow" if attempt == 0 else "good"
 
-    with scripted_model(answer, script, slow=30.0) as server:
+    with scripted_model(answer, script, slow=60.0) as server:
         made = make(source, server, 2, timeout=2.0)
     assert writers(made) == {"model m"}
 

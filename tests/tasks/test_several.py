@@ -180,6 +180,55 @@ def test_a_world_beside_that_is_changed_costs_the_reward(
     assert any(note.startswith("clinic: ") for note in played.score.notes)
 
 
+TEAM = """\
+name: head
+model: plan
+agents:
+  - {{name: shop, description: The shop., model: plan, tools: [{{mcp: retail-returns}}]}}
+  - {{name: rest, description: All else., model: plan,
+     tools: [{{mcp: clinic, prefix: c_}}, {{mcp: money}}]}}
+mcp_servers:
+  retail-returns: {{url: "http://127.0.0.1:{{port}}/mcp", command: "{{python}}", args: {shop},
+    sessions: rollout, reset: world_reset}}
+  clinic: {{url: "http://127.0.0.1:{{port}}/mcp", command: "{{python}}", args: {clinic},
+    sessions: rollout, reset: world_reset}}
+  money: {{url: "http://127.0.0.1:{{port}}/mcp", command: "{{python}}", args: {bank},
+    sessions: rollout, reset: world_reset}}
+"""
+
+
+@pytest.mark.slow
+def test_a_tree_does_tasks_of_several_servers(fused: list[nexau.Task], tmp_path: Path) -> None:
+    def arguments(file: Path) -> str:
+        words = ["-m", "nexau.cli.main", "world", "serve", str(file), "--http", "--port"]
+        return json.dumps([*words, "{port}", "--no-latency"])
+
+    shop, clinic, bank = map(arguments, FILES)
+    team = tmp_path / "team.yaml"
+    team.write_text(TEAM.format(shop=shop, clinic=clinic, bank=bank))
+    flat, assigned = tmp_path / "flat.jsonl", tmp_path / "team.jsonl"
+    flat.write_bytes(b"".join(msgspec.json.encode(task) + b"\n" for task in fused))
+    command = ["synth", "assign", str(flat), str(team), "--out", str(assigned)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.stderr
+    tasks = [msgspec.json.decode(x, type=nexau.Task) for x in assigned.read_bytes().splitlines()]
+    assert len(tasks) == len(fused)
+    assert all("bank-disputes" not in task.servers for task in tasks)
+    agent = nexau.load_agent(team)
+
+    async def run() -> list[Trajectory]:
+        async with nexau.open_runtime() as runtime:
+            judge = WorldJudge(worlds_of(agent))
+            async with runtime.rollouts(exposed(agent), tasks, judge=judge) as played:
+                return [each async for each in played]
+
+    played = anyio.run(run)
+    assert [(each.reward, each.score and each.score.notes) for each in played] == [
+        (1.0, ()) for _ in tasks
+    ]
+    assert any(step.agent.startswith("root/") for each in played for step in each.steps)
+
+
 @pytest.mark.slow
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path: Path) -> None:
     def run(name: str, *more: str) -> bytes:
