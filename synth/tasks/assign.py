@@ -185,10 +185,19 @@ class Assigner:
             calls += [self._delegated(b, [c], observed, depth + 1) for b, c in below.items()]
             inner.append(calls)
         flat = [call for turn in turns for call in turn]
-        told = " ".join(f"{{{{{call.id}}}}}" for call in flat if call.id and call.id in own)
+        # What those below found is passed on: whoever asked has seen what it goes on with.
+        brought = [call["id"] for calls in inner for call in calls if call.get("id")]
+        told = " ".join(f"{{{{{each}}}}}" for each in brought)
         task = "; then ".join(self._told(call, observed) for call in flat)
         plan = {"turns": inner, "answer": told or "Done."}
-        return {"name": branch, "arguments": {"task": f"{task}."}, "plan": plan}
+        name = f"{flat[0].id}_{depth}" if flat[0].id else ""
+        arguments = {"task": f"{task}."}
+        return {
+            **({"id": name} if name else {}),
+            "name": branch,
+            "arguments": arguments,
+            "plan": plan,
+        }
 
     def _call(
         self,
