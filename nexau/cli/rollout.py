@@ -41,7 +41,7 @@ from nexau.cli.options import (
 from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
-from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sink
+from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sinks
 from nexau.redaction import SECRETS
 from nexau.sinks import Outlet, Policy
 from nexau.tasks import TaskStream, read_tasks
@@ -203,7 +203,7 @@ def _request(context: typer.Context, keeping: Keeping) -> Request:
             name: argument(context, manifest, name) for name in ("concurrency", "emit", *GRADING)
         }
         known["again"] = given["tasks"] is not None or manifest.tasks != "-"
-    sinks = tuple(parse_sink(text, known["emit"]) for text in given["sink"] or ())
+    sinks = parse_sinks(given["sink"] or (), known["emit"])
     return Request(**known, keeping=keeping, sinks=sinks)
 
 

@@ -48,8 +48,17 @@ class SinkSpec(msgspec.Struct, frozen=True):
         return self.target.startswith(("http://", "https://"))
 
 
-def parse_sink(text: str, emit: EmitKind) -> SinkSpec:
-    """`emit` is what it emits if it does not say. Ends the command where it is not understood."""
+def parse_sinks(texts: Sequence[str], emit: EmitKind) -> tuple[SinkSpec, ...]:
+    """`emit` is what one emits that does not say. Ends the command where one is not understood."""
+    specs = tuple(_parse(text, emit) for text in texts)
+    files = [Path(spec.target).resolve() for spec in specs if not spec.is_url]
+    for path in files:
+        if files.count(path) > 1:
+            stop(f"--sink {path.name}: given twice; two that write the same file mix their lines")
+    return specs
+
+
+def _parse(text: str, emit: EmitKind) -> SinkSpec:
     target, *settings = text.split(",")
     values: dict[str, str] = {"emit": emit, "policy": "block"}
     for setting in settings:

@@ -119,7 +119,10 @@ def create_run(root: Path, manifest: Manifest, *, files: Files | None = None) ->
     cannot be written.
     """
     files = files or DiskFiles()
-    names = set(files.names(root))
+    try:
+        names = set(files.names(root))
+    except NotADirectoryError:
+        raise DefinitionError(f"{display(root)} is a file: name a directory") from None
     if MANIFEST in names:
         raise DefinitionError(
             f"{display(root)} holds a run already: go on with it (--resume), or name another "
