@@ -1,34 +1,75 @@
 """`nexau rollout --out` and `--resume`: real processes, killed."""
 
 import json
-import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
+import psutil
 import pytest
 
+from nexau.journal.overview import state_of
 from tests.cli.conftest import Call, Start, task, write_tasks
+
+WAIT = 180.0
+"""Seconds for anything, on a machine that is busy."""
 
 
 def kept(place: Path) -> list[dict[str, Any]]:
-    """The trajectories in the directory `run`, of all workers."""
+    """The trajectories in the directory `run`, of all workers; not one that is being written."""
     files = sorted((place / "run").glob("**/trajectories/*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    whole = [file.read_text().rpartition("\n")[0] for file in files]
+    return [json.loads(line) for text in whole for line in text.splitlines()]
 
 
-def until(holds: Any) -> None:
-    deadline = time.monotonic() + 30
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
+def under_way(place: Path) -> bool:
+    """Whether some rollouts have ended, and others have turns on record."""
+    run = place / "run"
+    return len(kept(place)) >= 4 and state_of(run).turns_on_record > 0
+
+
+def halted(process: Popen[bytes], place: Path) -> list[psutil.Process]:
+    """The run with its workers, all of them stopped at a moment when it is `under_way`."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        top = psutil.Process(process.pid)
+        family = [top, *top.children(recursive=True)]
+        for each in family:
+            each.suspend()
+        if under_way(place):
+            return family
+        for each in family:
+            each.resume()
+        time.sleep(0.05)
+
+
+def killed(process: Popen[bytes], place: Path) -> bytes:
+    """What it had put out when it was killed, while `under_way`; its workers are gone too."""
+    family = halted(process, place)
+    process.kill()
+    for each in family[1:]:
+        each.resume()
+    out, _ = process.communicate(timeout=WAIT)
+    assert not psutil.wait_procs(family[1:], timeout=WAIT)[1]
+    return out
+
+
 @pytest.fixture
 def slow(place: Path) -> Path:
-    """20 tasks of four turns, 0.1 s each."""
-    calls = [[{"name": "wait", "arguments": {"seconds": 0.1}}]] * 4
+    """20 tasks of four turns, 0.2 s each."""
+    calls = [[{"name": "wait", "arguments": {"seconds": 0.2}}]] * 4
     plan = {"turns": calls, "answer": "done"}
     return write_tasks(
         place / "slow.jsonl", [{**task(0, id=f"s{i}"), "plan": plan} for i in range(20)]
@@ -53,9 +94,7 @@ def test_kill_9_and_on(
     running = process(
         "rollout", "agent.yaml", "slow.jsonl", "-c", "4", "--out", "run", "-w", str(workers[0])
     )
-    until(lambda: len(kept(place)) >= 4)
-    os.kill(running.pid, signal.SIGKILL)
-    shown = [json.loads(line) for line in running.communicate()[0].splitlines()]
+    shown = [json.loads(line) for line in killed(running, place).splitlines()]
     before = {each["id"] for each in kept(place)}
     assert {each["id"] for each in shown} <= before
 
@@ -73,9 +112,11 @@ def test_ctrl_c_and_on(process: Start, call: Call, place: Path, slow: Path) -> N
     running = process(
         "rollout", "agent.yaml", "slow.jsonl", "-c", "4", "--grace", "0", "--out", "run"
     )
-    until(lambda: len(kept(place)) >= 4)
+    family = halted(running, place)
     running.send_signal(signal.SIGINT)
-    out, _ = running.communicate(timeout=30)
+    for each in family:
+        each.resume()
+    out, _ = running.communicate(timeout=WAIT)
     assert running.returncode == 130
     cancelled = [
         line for line in map(json.loads, out.splitlines()) if line["status"] == "cancelled"
@@ -92,24 +133,22 @@ def test_tasks_from_stdin_are_on_record(
     running = process("rollout", "agent.yaml", "-", "-c", "4", "--out", "run")
     assert running.stdin is not None
     lines = slow.read_bytes().splitlines(keepends=True)
-    running.stdin.write(b"".join(lines[:10]))
+    running.stdin.write(b"".join(lines[:14]))
     running.stdin.flush()
-    until(lambda: len(kept(place)) >= 4)
-    os.kill(running.pid, signal.SIGKILL)
-    running.communicate()
+    killed(running, place)
 
     admitted = call("rollout", "--resume", "run")
     assert admitted.code == 0
     done = {each["task"] for each in kept(place)}
-    assert {f"s{i}" for i in range(4)} <= done <= {f"s{i}" for i in range(10)}
+    assert {f"s{i}" for i in range(4)} <= done <= {f"s{i}" for i in range(14)}
 
     other = process("rollout", "agent.yaml", "-", "--resume", "run")
-    _, err = other.communicate(b'"another"\n' * 20, timeout=60)
+    _, err = other.communicate(b'"another"\n' * 20, timeout=WAIT)
     assert other.returncode == 2
     assert b"the tasks are not those of the run" in err
 
     again = process("rollout", "agent.yaml", "-", "--resume", "run")
-    _, err = again.communicate(b"".join(lines), timeout=60)
+    _, err = again.communicate(b"".join(lines), timeout=WAIT)
     assert again.returncode == 0, err
     assert sorted(each["task"] for each in kept(place)) == sorted(f"s{i}" for i in range(20))
 

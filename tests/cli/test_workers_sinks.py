@@ -20,7 +20,7 @@ from nexau.trajectory import Step, Trajectory
 from tests.cli.conftest import Start, task, write_tasks
 from tests.cli.test_interrupts import started
 
-WAIT = 60.0
+WAIT = 180.0
 
 
 def lines_of(path: Path) -> list[Any]:
