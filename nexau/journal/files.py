@@ -131,8 +131,12 @@ class DiskFiles:
             holder = os.read(handle, 100).decode(errors="replace").strip()
             os.close(handle)
             raise Locked(error.errno, f"in use by process {holder or 'unknown'}") from None
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
+        except OSError:
+            os.close(handle)
+            raise
         return handle
 
     def _sync_folder(self, folder: Path) -> None:

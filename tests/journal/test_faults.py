@@ -1,6 +1,7 @@
 """Disks that fill up, tear, flip bits and lose power; and what is then read back."""
 
 import errno
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,21 @@ def test_put_is_all_or_nothing_on_a_disk(tmp_path: Path) -> None:
     files.put(tmp_path / "x", b"two")
     assert files.read(tmp_path / "x") == b"two"
     assert files.names(tmp_path) == ["x"]
+
+
+def test_a_lock_that_cannot_be_written_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files = DiskFiles()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            files.lock(tmp_path / "lock")
+    # Nobody holds it, so it can be had.
+    files.close(files.lock(tmp_path / "lock"))
 
 
 @pytest.mark.parametrize("seed", range(4))
