@@ -16,7 +16,7 @@ from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.rows import show
 from nexau.cli.serving import WithCommand, find_server
-from nexau.paths import is_dir, is_file
+from nexau.paths import is_dir, is_file, missing
 from nexau.synth.agents.catalog import write_catalog
 from nexau.synth.agents.collect import (
     Listed,
@@ -103,6 +103,9 @@ def catalog(
     start(partial(_catalog, request), backend=backend, log_level=log_level)
 
 
+_FILES = frozenset({".yaml", ".yml", ".json"})
+
+
 def find_sources(
     given: list[str], command: list[str] | None, timeout: float | None
 ) -> Iterator[Source]:
@@ -113,6 +116,8 @@ def find_sources(
         yield Source(_plain(found.name), found.config, Path.cwd())
         return
     for each in given:
+        if Path(each).suffix in _FILES and not is_file(Path(each)):
+            stop(missing(Path(each)))
         if each.startswith(("http://", "https://")) or not is_file(Path(each)):
             found = find_server(each, None, timeout)
             folder = found.source.parent if found.source is not None else Path.cwd()

@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 @app.command(epilog=EPILOG)
 def reset(url: Url) -> None:
     """Make the state of a served world as new."""
-    emit(ask(partial(_reset, url)))
+    emit(ask(url, partial(_reset, url)))
 
 
 async def _reset(url: str) -> str:

@@ -1,5 +1,6 @@
 """`nexau world state`: a served world, looked at from outside."""
 
+import logging
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -33,7 +34,7 @@ def state(
     ] = "state",
 ) -> None:
     """Print the state of a served world as JSON."""
-    emit(ask(partial(_read, url, f"world://{what}")))
+    emit(ask(url, partial(_read, url, f"world://{what}")))
 
 
 async def _read(url: str, uri: str) -> str:
@@ -42,9 +43,11 @@ async def _read(url: str, uri: str) -> str:
         return str(getattr(contents[0], "text", ""))
 
 
-def ask(question: Any) -> str:
+def ask(url: str, question: Any) -> str:
     """Ends the command where the server cannot be had, or refuses."""
     said = ""
+    # The client wonders at a tool that is not listed, which the one that resets is not.
+    logging.getLogger("client").setLevel(logging.ERROR)
     try:
         return str(anyio.run(question))
     except* (MCPError, httpx2.HTTPError, OSError) as group:
@@ -52,4 +55,6 @@ def ask(question: Any) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         said = str(error) or type(error).__name__
-    return stop(said, FAILED)
+        if said.startswith("no resource world://"):
+            said += "; a world shows its state when it is served with --expose-state"
+    return stop(f"{url}: {said}", FAILED)

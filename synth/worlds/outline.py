@@ -7,6 +7,19 @@ from msgspec import Struct
 
 from nexau.synth.worlds.ontology import Domain
 
+_PEOPLE = """
+    applicant candidate citizen diner donor employee family fan guardian guest
+    household member parent passenger patient player rider student traveller viewer
+    visitor witness
+"""
+_FIRMS = """
+    agency association broker business carrier clinic club company cooperative
+    corporate department distributor employer exhibitor farm freight_client hospital
+    importer installer institution insurer label merchant operator organisation
+    partner_zoo school shelter shipping_line sponsor subcontractor supplier vendor
+"""
+NAMED = {**dict.fromkeys(_PEOPLE.split(), "full_name"), **dict.fromkeys(_FIRMS.split(), "company")}
+"""What parties are called that are always people, or never; any other may be either."""
 TIERS = (("standard", "plus", "vip"), ("bronze", "silver", "gold"), ("basic", "trusted"))
 OPENINGS = ("open", "requested", "pending", "draft", "registered")
 MIDDLES = ("approved", "active", "scheduled", "confirmed", "reviewed", "assigned")
@@ -143,7 +156,8 @@ class _Sketch:
                 "blocked": {"type": "boolean", "default": False, "make": {"chance": 0.15}},
                 "quota": {"type": "integer", "min": 0, "make": {"between": [2, 6]}},
             }
-            words = self.rng.choice(("full_name", "full_name", "company"))
+            drawn = self.rng.choice(("full_name", "full_name", "company"))
+            words = NAMED.get(name, drawn)
             fields = {"name": {"make": words}, **self._optional(pool, 3, 6)}
             self._add(Noun(name, "party", fields, self.rng.randint(8, 14)), prefixed=True)
 
