@@ -1,6 +1,6 @@
 """How many hierarchies a core makes: made, checked, compared with all before, written to disk.
 
-    nexau synth catalog examples/servers/*.yaml examples/desk/agent.stdio.yaml --out tools.yaml
+    nexau synth catalog SERVERS... --out tools.yaml     (docs/agent-synthesis.md, "Measured")
     python -m bench.hierarchies tools.yaml --n 1000
 
 CPU seconds of this process, without its start and without smoke rollouts.

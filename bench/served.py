@@ -4,23 +4,23 @@ python -m bench.served
 python -m bench.served --transport http --rounds 40
 
 A world is served over stdio and over streamable HTTP, in a process of its own on the official SDK,
-and called with so many calls in flight. Beside each tool the server has one that gives the same
-result from memory: what a call of it costs is the SDK and the transport, and what the tool costs
-more is the world's own part, arguments checked, rows read and written, rules, the result as JSON.
-The two are called in turns, so that whatever else the machine does meets both. Told is CPU time of
-the server's process for one call, all threads counted, as the server itself reads it: medians of
-the rounds.
+and called with so many calls in flight. Told is CPU time of the server's process for one call, all
+threads counted, as the server itself reads it, in the round in which that was least; and of it the
+world's own part: arguments checked, rows read and written, rules, the result as JSON. That part is
+taken inside the server, by the clock of the thread that does it. The rest is the SDK and the
+transport.
 """
 
 import argparse
 import asyncio
 import json
+import math
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import uvloop
@@ -29,7 +29,7 @@ from mcp.server.lowlevel import Server
 
 from bench.servers import START_SECONDS
 from nexau.cli.serving import find_server, open_session
-from nexau.synth.worlds import engine
+from nexau.synth.worlds import engine, serve as world_serve
 from nexau.synth.worlds.reader import load_world
 from nexau.synth.worlds.serve import Context, http_app, serve_http, serve_stdio
 from nexau.synth.worlds.state import Template
@@ -47,46 +47,45 @@ TOOLS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Two that read and two that write."""
 SPENT = "spent"
-_ANY = {"type": "object"}
+T = TypeVar("T")
 
 
-class Beside:
-    """Tools that give what the world's gave once, and one that tells the CPU spent."""
+class Meter:
+    """Counts the world's own part, and has a tool that tells what was spent."""
 
-    def __init__(self, template: Template) -> None:
-        state = template.state()
-        self._said: dict[str, dict[str, Any]] = {}
-        for name, arguments in TOOLS.items():
-            body = engine.call(state, name, arguments).body
-            self._said[f"{name}_said"] = _result(body)
-        state.close()
+    def __init__(self) -> None:
+        self.own = 0.0
+        engine.call = self._around(engine.call)
+        world_serve._tool_result = self._around(world_serve._tool_result)
+
+    def _around(self, function: Callable[..., T]) -> Callable[..., T]:
+        def measured(*arguments: Any, **named: Any) -> T:
+            began = time.thread_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.own += time.thread_time() - began
+
+        return measured
 
     def listed(self, what: str) -> list[dict[str, Any]]:
-        if what != "tools":
-            return []
-        return [{"name": name, "inputSchema": _ANY} for name in (*self._said, SPENT)]
+        return [{"name": SPENT, "inputSchema": {"type": "object"}}] if what == "tools" else []
 
     async def answer(self, _: Context, method: str, params: Any) -> HandlerResult | None:
-        if method != "tools/call":
+        if method != "tools/call" or params.name != SPENT:
             return None
-        if params.name == SPENT:
-            return _result({"seconds": time.process_time()})
-        return self._said.get(params.name)
+        text = json.dumps([time.process_time(), self.own])
+        return {"content": [{"type": "text", "text": text}], "isError": False,
+                "resultType": "complete"}  # fmt: skip
 
     def install(self, server: Server[Any]) -> None:
         pass
 
 
-def _result(body: Mapping[str, Any]) -> dict[str, Any]:
-    text = json.dumps(body)
-    return {"content": [{"type": "text", "text": text}], "structuredContent": dict(body),
-            "isError": False, "resultType": "complete"}  # fmt: skip
-
-
 def serve(port: int | None) -> None:
-    """As `nexau world serve --no-latency` does, with the tools of `Beside`."""
+    """As `nexau world serve --no-latency` does, with a meter."""
     template = Template(load_world(WORLD))
-    options: dict[str, Any] = {"latency": False, "overlay": Beside(template)}
+    options: dict[str, Any] = {"latency": False, "overlay": Meter()}
     tune_gc()
     if port is None:
         uvloop.run(serve_stdio(template, **options))
@@ -127,18 +126,20 @@ async def _listening(port: int) -> None:
                 return
 
 
-async def spent(to: Connection) -> float:
+async def spent(to: Connection) -> tuple[float, float]:
+    """Seconds of CPU: of the process, and of the world's own part."""
     answer = await to.call(SPENT, {}, call_id="spent", timeout=START_SECONDS)
-    return float(json.loads(answer.content[0].text)["seconds"])  # type: ignore[union-attr]
+    whole, own = json.loads(answer.content[0].text)  # type: ignore[union-attr]
+    return whole, own
 
 
-async def cost(to: Connection, tool: str, arguments: Any, calls: int, in_flight: int) -> float:
-    """Seconds of the server's CPU for one call."""
+async def cost(to: Connection, tool: str, calls: int, in_flight: int) -> tuple[float, float]:
+    """As `spent`, for one call."""
     left = iter(range(calls))
 
     async def caller() -> None:
         for number in left:
-            answer = await to.call(tool, arguments, call_id=str(number), timeout=START_SECONDS)
+            answer = await to.call(tool, TOOLS[tool], call_id=str(number), timeout=START_SECONDS)
             if answer.is_error:
                 raise SystemExit(f"{tool}: {answer.content}")
 
@@ -146,23 +147,23 @@ async def cost(to: Connection, tool: str, arguments: Any, calls: int, in_flight:
     async with anyio.create_task_group() as tasks:
         for _ in range(in_flight):
             tasks.start_soon(caller)
-    return (await spent(to) - before) / calls
+    after = await spent(to)
+    return (after[0] - before[0]) / calls, (after[1] - before[1]) / calls
 
 
 async def measure(transport: str, calls: int, rounds: int, in_flight: int) -> None:
     async with session(transport) as opened:
-        for tool, arguments in TOOLS.items():
-            whole: list[float] = []
-            bare: list[float] = []
+        for tool in TOOLS:
+            best = (math.inf, 0.0)
             for _ in range(rounds):
-                bare.append(await cost(opened, f"{tool}_said", arguments, calls, in_flight))
-                whole.append(await cost(opened, tool, arguments, calls, in_flight))
+                best = min(best, await cost(opened, tool, calls, in_flight))
                 await opened.call("world_reset", {}, call_id="reset", timeout=START_SECONDS)
-            total, sdk = min(whole), min(bare)
-            figures = {"us": round(total * 1e6), "sdk_us": round(sdk * 1e6),
-                       "own_us": round((total - sdk) * 1e6),
-                       "own_share": round(1 - sdk / total, 2)}  # fmt: skip
-            print(json.dumps({"transport": transport, "tool": tool, **figures}), flush=True)
+            whole, own = best
+            print(
+                json.dumps({"transport": transport, "tool": tool, "us": round(whole * 1e6),
+                            "own_us": round(own * 1e6), "own_share": round(own / whole, 2)}),
+                flush=True,
+            )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
