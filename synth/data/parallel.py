@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -104,7 +105,8 @@ def in_order(
     waiting: deque[tuple[int, Future[R]]] = deque()
     try:
         for chunk in chunks(files):
-            waiting.append((chunk.size, pool.submit(_work, chunk)))
+            with _deaf() if not waiting else nullcontext():
+                waiting.append((chunk.size, pool.submit(_work, chunk)))
             if len(waiting) >= 2 * workers:
                 yield _taken(waiting, advance)
         while waiting:
@@ -113,6 +115,19 @@ def in_order(
         raise ProcessDied("a worker process ended before its time: out of memory?") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C, not even before `_begin`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _taken(waiting: "deque[tuple[int, Future[R]]]", advance: Advance | None) -> R:
