@@ -38,7 +38,11 @@ WORLD = Path(__file__).parents[2] / "examples" / "worlds" / "library.yaml"
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
-    start = nexau.StdioServer(command=sys.executable, args=(str(SERVER), str(folder / "calls")))
+    # As long as a busy machine takes.
+    start = nexau.StdioServer(
+        command=sys.executable, args=(str(SERVER), str(folder / "calls")),
+        start_timeout=600.0, timeout=600.0,
+    )  # fmt: skip
     listed = anyio.run(list_source, Source("archive", start, folder), folder)
     assert not listed.error
     assert isinstance(listed.entry, CatalogServer)
