@@ -379,18 +379,20 @@ async def open_workers(
         else:
             raise TypeError("tasks may be None only where a run is gone on with")
         run = WorkersRun(assignments, concurrency, repeat)
-        async with (
-            open_system("workers") as system,
-            transparent(anyio.create_task_group()) as group,
-        ):
-            if sinks:
-                run.merging = Merging(system, sinks, run.broken)
-            group.start_soon(run.attend)
-            try:
-                if journal is not None:
-                    group.start_soon(run.keep, journal)
-                await run.start(group, begins)
-                yield run
-            finally:
-                run._in.close()
-                group.cancel_scope.cancel()
+        # Closed whatever happens: the task that closes it at the end may not have got that far.
+        with run._out:
+            async with (
+                open_system("workers") as system,
+                transparent(anyio.create_task_group()) as group,
+            ):
+                if sinks:
+                    run.merging = Merging(system, sinks, run.broken)
+                group.start_soon(run.attend)
+                try:
+                    if journal is not None:
+                        group.start_soon(run.keep, journal)
+                    await run.start(group, begins)
+                    yield run
+                finally:
+                    run._in.close()
+                    group.cancel_scope.cancel()

@@ -203,7 +203,12 @@ from nexau.transports.process import open_process
 async def main():
     args = ["-I", "-S", "-u", "-c", {CHILD_IGNORES_SIGTERM!r}]
     async with open_process(sys.executable, args) as child:
-        child.on_stdout = lambda data: print(child.pid, int(data), flush=True)
+        said = bytearray()
+        def hear(data):
+            said.extend(data)
+            if said.endswith(b"\\n"):
+                print(child.pid, int(said), flush=True)
+        child.on_stdout = hear
         await anyio.sleep_forever()
 anyio.run(main, backend=sys.argv[1])
 """

@@ -61,7 +61,8 @@ def test_a_world_is_drawn_as_png(tmp_path: Path) -> None:
         (["stats", str(ROOT / "docs")], "holds neither a run"),
         (["agents", " ", "--tools", "x"], "SPEC is empty"),
         (["agents", "x"], "--tools: name a catalog"),
-        (["agents", "x", "--tools", "nothing.yaml"], "no server 'nothing.yaml'"),
+        (["agents", "x", "--tools", "nothing.yaml"], "no file nothing.yaml"),
+        (["agents", "x", "--tools", "nothing"], "no server 'nothing'"),
         (["agents", "x", "--tools", str(WORLD), "--smoke", "some"], "--smoke: expected"),
         (["agents", "x", "--tools", str(WORLD), "--model", "script:x"], "--model: expected"),
         (
