@@ -43,7 +43,7 @@ test: $(VENV)/dev
 	@$(VENV)/bin/python -m pytest -n 4 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/dev
-	@$(VENV)/bin/python -m pytest -m slow $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 # As long as it is told to: SECONDS of it, or SEEDS seeds, whichever ends first.
 simulate: $(VENV)/dev
