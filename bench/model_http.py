@@ -25,7 +25,7 @@ from pathlib import Path
 import anyio
 
 import nexau
-from nexau.definition import OpenAIModel
+from nexau.definitions.values import OpenAIModel
 from nexau.models.base import (
     AssistantMessage,
     Message,

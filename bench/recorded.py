@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.cases import Case
-from nexau.profiles import read_profile
+from nexau.latency.profiles import read_profile
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "profiles"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexau.attribute_docs import attribute_docs, class_doc
+from nexau.definitions.attribute_docs import attribute_docs, class_doc
 
 DOCS = Path(__file__).parent
 REGION = re.compile(r"(<!-- fields: ([\w.]+) -->\n).*?(<!-- -->)", re.DOTALL)

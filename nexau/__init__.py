@@ -8,8 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nexau.agentfile import load_agent as load_agent
-    from nexau.definition import (
+    from nexau.definitions.agentfile import load_agent as load_agent
+    from nexau.definitions.functions import python_tool as python_tool
+    from nexau.definitions.values import (
         Agent as Agent,
         Backoff as Backoff,
         DefinitionError as DefinitionError,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         Supervision as Supervision,
         Task as Task,
     )
-    from nexau.functions import python_tool as python_tool
     from nexau.models.base import (
         Model as Model,
         ModelError as ModelError,
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
         ToolCall as ToolCall,
         Turn as Turn,
     )
+    from nexau.output.sinks import LineSink as LineSink, Sink as Sink, SinkClosed as SinkClosed
     from nexau.runtime import Runtime as Runtime, open_runtime as open_runtime
     from nexau.servers import ToolsUnavailable as ToolsUnavailable
-    from nexau.sinks import LineSink as LineSink, Sink as Sink, SinkClosed as SinkClosed
     from nexau.summary import Summary as Summary
     from nexau.sync import rollouts as rollouts, run as run
-    from nexau.tasks import read_tasks as read_tasks
+    from nexau.tasks.stream import read_tasks as read_tasks
     from nexau.trajectory import Event as Event, Step as Step, Trajectory as Trajectory
     from nexau.transports.protocol import Call as Call, Limits as Limits, Result as Result
-    from nexau.workers import (
+    from nexau.workers.run import (
         WorkerDied as WorkerDied,
         WorkersRun as WorkersRun,
         open_workers as open_workers,
     )
-    from nexau.workerwire import WorkerSettings as WorkerSettings
+    from nexau.workers.wire import WorkerSettings as WorkerSettings
 
 _HOMES = {
-    "nexau.agentfile": ("load_agent",),
-    "nexau.definition": (
+    "nexau.definitions.agentfile": ("load_agent",),
+    "nexau.definitions.values": (
         "Agent",
         "Backoff",
         "DefinitionError",
@@ -70,18 +70,18 @@ _HOMES = {
         "Supervision",
         "Task",
     ),
-    "nexau.functions": ("python_tool",),
+    "nexau.definitions.functions": ("python_tool",),
     "nexau.models.base": ("Model", "ModelError", "ModelRequest", "ToolCall", "Turn"),
     "nexau.runtime": ("Runtime", "open_runtime"),
     "nexau.servers": ("ToolsUnavailable",),
-    "nexau.sinks": ("LineSink", "Sink", "SinkClosed"),
+    "nexau.output.sinks": ("LineSink", "Sink", "SinkClosed"),
     "nexau.summary": ("Summary",),
     "nexau.sync": ("rollouts", "run"),
-    "nexau.tasks": ("read_tasks",),
+    "nexau.tasks.stream": ("read_tasks",),
     "nexau.trajectory": ("Event", "Step", "Trajectory"),
     "nexau.transports.protocol": ("Call", "Limits", "Result"),
-    "nexau.workers": ("WorkerDied", "WorkersRun", "open_workers"),
-    "nexau.workerwire": ("WorkerSettings",),
+    "nexau.workers.run": ("WorkerDied", "WorkersRun", "open_workers"),
+    "nexau.workers.wire": ("WorkerSettings",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

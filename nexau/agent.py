@@ -13,7 +13,8 @@ import anyio
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded, guarded_about
 from nexau.budget import NO_RESERVATION, Budget, LimitReached
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
 from nexau.models.base import (
     AssistantMessage,
     Message,
@@ -27,10 +28,11 @@ from nexau.models.base import (
     text_of,
 )
 from nexau.models.turns import size_of, with_distinct_ids
-from nexau.nearest import hint
 from nexau.outcome import Outcome, bound
 from nexau.prepare import Prepared
 from nexau.scope import Past, Scope
+from nexau.scoring.users import Recalled, Reply, reply_of
+from nexau.secrets.withheld import Speech
 from nexau.trajectory import CallResult, RolloutError
 from nexau.transports.protocol import (
     NO_TIMING,
@@ -39,8 +41,6 @@ from nexau.transports.protocol import (
     Result,
     failure,
 )
-from nexau.users import Recalled, Reply, reply_of
-from nexau.withheld import Speech
 
 
 class AgentActor(Actor):

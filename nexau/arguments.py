@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from jsonschema_rs import ValidationError, ValidationErrorKind as Kind
 
-from nexau.definition import DefinitionError
-from nexau.nearest import hint, nearest
-from nexau.problems import Trail, clip, cut, show
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint, nearest
+from nexau.files.problems import Trail, clip, cut, show
 from nexau.transports.protocol import ToolSpec
 from nexau.transports.schemaguard import SchemaRefused, compile_schema
 

@@ -5,11 +5,11 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from nexau.assignments import Assignment
 from nexau.journal.past import Past
 from nexau.journal.reissue import Diverged
 from nexau.prepare import Prepared
 from nexau.scope import Scope
+from nexau.tasks.assignments import Assignment
 from nexau.trajectory import SCHEMA, Finished, RolloutError, Score, Step, Trajectory
 from nexau.transports.protocol import NO_USAGE, Timing
 

@@ -10,7 +10,7 @@ error of the estimate.
 import anyio
 from msgspec import Struct
 
-from nexau.definition import Price
+from nexau.definitions.values import Price
 from nexau.transports.protocol import NO_USAGE, Limits, Usage
 
 BYTES_PER_TOKEN = 3

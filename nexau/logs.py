@@ -18,8 +18,8 @@ from typing import IO, Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from nexau.redaction import SECRETS, Secrets, is_secret_name
-from nexau.secretforms import REDACTED
+from nexau.secrets.forms import REDACTED
+from nexau.secrets.redaction import SECRETS, Secrets, is_secret_name
 from nexau.transports.visible import visible
 
 Level = Literal["debug", "info", "warning", "error", "critical"]

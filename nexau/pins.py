@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.nearest import hint
-from nexau.paths import is_file, missing
-from nexau.problems import clip, display
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
+from nexau.files.paths import is_file, missing
+from nexau.files.problems import clip, display
 
 SCHEMA = "nexau-pins/1"
 MAX_BYTES = 8_000_000

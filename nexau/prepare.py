@@ -11,7 +11,8 @@ import msgspec
 from nexau.actors import ActorStopped, Killed, PoolRef
 from nexau.arguments import validator
 from nexau.boundary import describe
-from nexau.definition import (
+from nexau.definitions.prompts import compile_prompt, render
+from nexau.definitions.values import (
     Agent,
     DefinitionError,
     McpTools,
@@ -20,9 +21,8 @@ from nexau.definition import (
     Price,
     PythonTool,
 )
+from nexau.files.nearest import hint
 from nexau.hearing import heard
-from nexau.nearest import hint
-from nexau.prompts import compile_prompt, render
 from nexau.scope import Scope
 from nexau.servers import ServerPool, ToolsUnavailable
 from nexau.trajectory import AgentRecord, Served

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import anyio
 from msgspec.structs import replace
 
-from nexau.definition import Resilience
+from nexau.definitions.values import Resilience
 from nexau.models.pacing import Health, RetryBudget
 from nexau.transports.protocol import Call, Result, ToolSpec, failure
 from nexau.transports.retry import backoff

@@ -9,22 +9,23 @@ import anyio
 
 from nexau.actors import Actor, ActorRef, Background
 from nexau.agent import AgentActor
-from nexau.assignments import Assignment
 from nexau.attempt import Attempt, Judged, derive_seed, seal
 from nexau.boundary import describe, guarded
 from nexau.budget import Budget
-from nexau.definition import DefinitionError, Task
+from nexau.definitions.values import DefinitionError, Task
 from nexau.journal.keeper import Journal
 from nexau.journal.past import Past
 from nexau.journal.recording import JournalRecorder, ResumedRecorder
 from nexau.journal.records import Cut
 from nexau.journal.reissue import Diverged, reissue
-from nexau.judging import JUDGE_SECONDS, UNGRADED, Ended, Grading, Held, Judge
-from nexau.nextstate import with_signals
 from nexau.prepare import Prepared
 from nexau.recorder import Recorder
 from nexau.scope import Scope
+from nexau.scoring.judging import JUDGE_SECONDS, UNGRADED, Ended, Grading, Held, Judge
+from nexau.scoring.nextstate import with_signals
+from nexau.scoring.users import user_of
 from nexau.servers import ToolsUnavailable
+from nexau.tasks.assignments import Assignment
 from nexau.trajectory import (
     Event,
     Finished,
@@ -35,7 +36,6 @@ from nexau.trajectory import (
     Trajectory,
 )
 from nexau.transports.protocol import NO_USAGE, Call, Result
-from nexau.users import user_of
 
 SETTLE_SECONDS = 40.0
 """For which the end of a rollout waits for slow listeners and for sessions to reset or close."""

@@ -9,19 +9,19 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from nexau.actors import Actor, ActorRef, Context, Down
-from nexau.assignments import Assignment, Assignments
 from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
 from nexau.journal.keeper import Journal
 from nexau.journal.segments import Finished
-from nexau.judging import UNGRADED, Grading
-from nexau.outlets import OpenOutlet, open_outlet
-from nexau.passk import PassTally
+from nexau.output.outlets import OpenOutlet, open_outlet
+from nexau.output.sinks import Flush, Sink, SinkClosed, Written
 from nexau.prepare import Prepared
 from nexau.rollout import Slot
-from nexau.sinks import Flush, Sink, SinkClosed, Written
+from nexau.scoring.judging import UNGRADED, Grading
+from nexau.scoring.passk import PassTally
 from nexau.subscription import Hub
 from nexau.summary import Counts, Summary, Tally
+from nexau.tasks.assignments import Assignment, Assignments
 from nexau.trajectory import Event, Step, Trajectory
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import anyio
 
 from nexau.actors import ActorSystem, PoolRef, open_system
-from nexau.assignments import Assignments, Repeated
-from nexau.definition import (
+from nexau.definitions.values import (
     Agent,
     ModelConfig,
     OpenAIModel,
@@ -26,19 +25,20 @@ from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, check_tools, create_run, keeping, new_manifest
 from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
-from nexau.judging import UNGRADED, Graders, Grading, Judge
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model
+from nexau.output.sinks import Sink
 from nexau.overdue import Overdue
 from nexau.policy import PolicyActor
 from nexau.prepare import Prepared, bind
-from nexau.redaction import SECRETS
 from nexau.runs import Run, Runs
+from nexau.scoring.judging import UNGRADED, Graders, Grading, Judge
+from nexau.secrets.redaction import SECRETS
 from nexau.servers import ServerPool, Servers, ToolsUnavailable
-from nexau.sinks import Sink
 from nexau.subscription import Feed, Hub
-from nexau.tasks import TaskSource, read_tasks
+from nexau.tasks.assignments import Assignments, Repeated
+from nexau.tasks.stream import TaskSource, read_tasks
 from nexau.tools import FunctionTool
 from nexau.trajectory import Trajectory
 from nexau.transports.http import HttpClient, open_http

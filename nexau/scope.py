@@ -7,13 +7,13 @@ import anyio
 
 from nexau.actors import ActorRef
 from nexau.budget import Budget, LimitReached
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.models.base import Message, Turn
 from nexau.recorder import Recorder
+from nexau.scoring.users import Reply
 from nexau.sessions import Session
 from nexau.trajectory import CallResult, Event, Finished, Step
 from nexau.transports.protocol import Usage
-from nexau.users import Reply
 
 Deliver = Callable[[Event | Step], Awaitable[None]]
 

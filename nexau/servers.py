@@ -20,13 +20,13 @@ from nexau.actors import (
     SupervisorSpec,
 )
 from nexau.boundary import describe
-from nexau.definition import Server, StdioServer, Supervision
+from nexau.definitions.targets import locate
+from nexau.definitions.values import Server, StdioServer, Supervision
 from nexau.group import Group
-from nexau.latency import Replay, replays_of
+from nexau.latency.replayed import Replay, replays_of
 from nexau.resilience import Care
 from nexau.sessions import Link, Session, SessionActor, Target, answering
 from nexau.spill import Spill
-from nexau.targets import locate
 from nexau.trajectory import Served
 from nexau.transports.adaptive import START, Adaptive, Gate
 from nexau.transports.connection import Connection

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nexau.actors import Actor, PoolRef
-from nexau.latency import Replay, Ticket, pause_until
+from nexau.latency.replayed import Replay, Ticket, pause_until
 from nexau.resilience import Care
 from nexau.spill import Spill
 from nexau.transports.adaptive import Gate

@@ -19,7 +19,7 @@ import anyio.to_thread
 import msgspec
 from msgspec.structs import replace
 
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.transports.protocol import (
     Audio,
     Content,

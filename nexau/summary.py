@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from nexau.histogram import Buckets, Histogram, Percentiles
-from nexau.passk import PassRates, PassTally
+from nexau.scoring.passk import PassRates, PassTally
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Usage
 

@@ -24,12 +24,12 @@ from pathlib import Path
 from anyio.from_thread import BlockingPortal
 
 from nexau.actors._backend import run as run_loop
-from nexau.agentfile import load_agent
-from nexau.definition import Agent, Task
+from nexau.definitions.agentfile import load_agent
+from nexau.definitions.values import Agent, Task
 from nexau.runtime import open_runtime
-from nexau.tasks import TaskSource, read_tasks
+from nexau.tasks.stream import TaskSource, read_tasks
 from nexau.trajectory import Trajectory
-from nexau.workers import open_workers
+from nexau.workers.run import open_workers
 
 AgentLike = Agent | str | PathLike[str]
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from nexau.models.base import ModelRequest, ToolCall, Turn
-from nexau.sinks import Emits, Item
+from nexau.output.sinks import Emits, Item
 
 Play = Callable[[ModelRequest], Any]
 

@@ -9,8 +9,8 @@ import msgspec
 
 from nexau.actors import Actor
 from nexau.boundary import describe, guarded_call
-from nexau.definition import PythonTool
-from nexau.functions import InvalidArguments
+from nexau.definitions.functions import InvalidArguments
+from nexau.definitions.values import PythonTool
 from nexau.overdue import Overdue
 from nexau.transports.protocol import (
     Audio,

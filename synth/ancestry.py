@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.paths import missing
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.paths import missing
+from nexau.files.problems import display
 from nexau.synth.lineage import Lineage, bytes_id, carried
 
 ENDINGS = (".jsonl", ".ndjson")

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Agent, ModelConfig, Prompt, Task
+from nexau.definitions.values import Agent, ModelConfig, Prompt, Task
+from nexau.files.problems import cut
 from nexau.models.base import Model
-from nexau.problems import cut
 from nexau.runtime import Runtime
 from nexau.trajectory import Trajectory
 from nexau.transports.protocol import Limits

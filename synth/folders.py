@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.problems import display
 
 S = TypeVar("S", bound=Struct)
 RUN = "run.json"

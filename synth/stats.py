@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.problems import display
 from nexau.synth.agents.catalog import read_catalog
 from nexau.synth.agents.matching import Embedder
 from nexau.synth.agents.novelty import told

@@ -16,7 +16,7 @@ from bench.child import Broken, Job, Run, serve
 from bench.deepsize import held
 from bench.work import SYSTEM, TOOL, Say, Work, children_of, script
 from nexau.agent import AgentActor
-from nexau.definition import (
+from nexau.definitions.values import (
     Agent,
     HttpServer,
     McpTools,
@@ -29,9 +29,9 @@ from nexau.definition import (
 )
 from nexau.logs import configure
 from nexau.models.base import ModelRequest, ToolCall, Turn
+from nexau.output.sinks import Emits
 from nexau.prepare import Prepared
 from nexau.scope import Scope
-from nexau.sinks import Emits
 from nexau.tools import as_result
 from nexau.transports.lines import open_lines
 from nexau.transports.protocol import Call, Result

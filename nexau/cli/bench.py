@@ -11,7 +11,7 @@ import typer
 import nexau
 from nexau.cli.exits import stop
 from nexau.cli.rows import show
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 
 EPILOG = """
 **Examples**

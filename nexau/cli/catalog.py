@@ -16,7 +16,7 @@ from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.rows import show
 from nexau.cli.serving import WithCommand, find_server
-from nexau.paths import is_dir, is_file, missing
+from nexau.files.paths import is_dir, is_file, missing
 from nexau.synth.agents.catalog import write_catalog
 from nexau.synth.agents.collect import (
     Listed,

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import nexau
-from nexau.agentfile import check_agent
 from nexau.cli.exits import OK, WRONG, say
 from nexau.cli.program import start
+from nexau.definitions.agentfile import check_agent
 
 EPILOG = """
 **Examples**

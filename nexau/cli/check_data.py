@@ -15,8 +15,8 @@ from nexau.cli.exits import FAILED, OK, say, stop
 from nexau.cli.passes import Workers, bar, check_writable, output
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain
-from nexau.nearest import hint
-from nexau.paths import missing
+from nexau.files.nearest import hint
+from nexau.files.paths import missing
 from nexau.synth.data.checks.facts import Limits
 from nexau.synth.data.checks.leaks import grams8
 from nexau.synth.data.checks.proof import prove

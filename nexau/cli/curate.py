@@ -11,7 +11,7 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
 from nexau.cli.passes import bar, check_writable, output, with_numpy
-from nexau.problems import display
+from nexau.files.problems import display
 from nexau.synth.data.decontaminate import Decontaminator, evaluation_texts
 from nexau.synth.data.stream import Line, expand, trajectories
 from nexau.synth.lineage import made_by, record

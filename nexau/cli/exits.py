@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.transports.visible import visible, visible_json
 
 OK = 0

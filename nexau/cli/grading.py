@@ -7,10 +7,10 @@ import msgspec
 import typer
 
 import nexau
-from nexau.agentfile_structs import model_from_text
 from nexau.cli.exits import stop
-from nexau.definition import ModelConfig
-from nexau.judging import Graders
+from nexau.definitions.structs import model_from_text
+from nexau.definitions.values import ModelConfig
+from nexau.scoring.judging import Graders
 from nexau.synth.tasks.judge import WorldJudge, exposed, worlds_of
 
 Check = Annotated[

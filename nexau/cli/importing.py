@@ -7,8 +7,8 @@ import msgspec
 import typer
 
 import nexau
-from nexau.agentfile import check_agent
 from nexau.cli.exits import FAILED, OK, emit, say, stop
+from nexau.definitions.agentfile import check_agent
 from nexau.imports.framework import import_framework, is_framework
 from nexau.imports.original import import_original, is_original
 from nexau.imports.values import read_mapping

@@ -13,7 +13,7 @@ from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
     from nexau.runs import Run
-    from nexau.workers import WorkersRun
+    from nexau.workers.run import WorkersRun
 
     AnyRun = Run | WorkersRun
 

@@ -17,7 +17,7 @@ from nexau.cli.record import COMPARE_EPILOG, RECORD_EPILOG, compare, record
 from nexau.cli.rows import show
 from nexau.cli.screen import console, plain, show_content, watched
 from nexau.cli.serving import Found, WithCommand, find_server, open_session
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 from nexau.transports.protocol import Result, ToolSpec
 
 EPILOG = """

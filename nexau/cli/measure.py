@@ -12,7 +12,7 @@ import nexau
 from nexau.cli.exits import FAILED, emit, say, stop
 from nexau.cli.passes import Workers, bar, check_writable, with_numpy
 from nexau.cli.screen import console
-from nexau.profiles import read_profile
+from nexau.latency.profiles import read_profile
 from nexau.synth.data.jobs import MeasureJob, whole
 from nexau.synth.data.parallel import ProcessDied, in_order
 from nexau.synth.data.stream import expand, trajectories

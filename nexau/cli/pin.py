@@ -14,7 +14,7 @@ from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.rows import show
 from nexau.cli.serving import Found, open_session
-from nexau.paths import is_file
+from nexau.files.paths import is_file
 from nexau.pins import Pins, read_pins, write_pins
 from nexau.transports.listing import list_tools
 from nexau.transports.vetting import Vetting, digest

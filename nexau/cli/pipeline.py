@@ -7,7 +7,7 @@ import typer
 
 from nexau.cli.exits import INTERRUPTED, OK, stop
 from nexau.cli.pipelinestages import Interrupted, Pipeline, Plan, StageFailed
-from nexau.paths import is_dir
+from nexau.files.paths import is_dir
 
 EPILOG = """
 **Example**

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Self, get_args
 import msgspec
 from msgspec import Struct
 
-from nexau.agentfile import load_agent
 from nexau.cli.exits import INTERRUPTED, say
-from nexau.definition import Style, Task
-from nexau.nearest import hint
+from nexau.definitions.agentfile import load_agent
+from nexau.definitions.values import Style, Task
+from nexau.files.nearest import hint
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS
 from nexau.synth.tasks.assign import Assigner, Unassignable
 from nexau.synth.worlds.reader import load_world

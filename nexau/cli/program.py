@@ -9,7 +9,7 @@ import nexau
 from nexau import logs
 from nexau.actors._backend import run
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, WRONG, say
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.tuning import raise_open_files, tune_gc
 
 

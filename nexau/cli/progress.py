@@ -21,7 +21,7 @@ from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
     from nexau.runs import Run
-    from nexau.workers import WorkersRun
+    from nexau.workers.run import WorkersRun
 
 INTERVAL = 0.2
 LAG_WORTH_TELLING = 0.5

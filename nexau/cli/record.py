@@ -13,7 +13,6 @@ import typer
 from rich.status import Status
 
 import nexau
-from nexau import recording
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, say, stop
 from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
@@ -21,9 +20,10 @@ from nexau.cli.program import start
 from nexau.cli.rows import show
 from nexau.cli.screen import console
 from nexau.cli.serving import Found, find_server, open_session
-from nexau.comparison import compare_latencies, compare_profiles, latencies_of
-from nexau.paths import is_file, missing
-from nexau.profiles import SCHEMA, Profile, Taken, ToolProfile, read_profile, write_profile
+from nexau.files.paths import is_file, missing
+from nexau.latency import recording
+from nexau.latency.comparison import compare_latencies, compare_profiles, latencies_of
+from nexau.latency.profiles import SCHEMA, Profile, Taken, ToolProfile, read_profile, write_profile
 
 if TYPE_CHECKING:
     from nexau.transports.connection import Connection

@@ -8,7 +8,7 @@ from nexau.cli.screen import console, counted, mebibytes, milliseconds
 
 if TYPE_CHECKING:
     from nexau.histogram import Percentiles
-    from nexau.passk import PassRates
+    from nexau.scoring.passk import PassRates
     from nexau.summary import Summary
 
 

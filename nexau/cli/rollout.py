@@ -42,9 +42,9 @@ from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
 from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sinks
-from nexau.redaction import SECRETS
-from nexau.sinks import Outlet, Policy
-from nexau.tasks import TaskStream, read_tasks
+from nexau.output.sinks import Outlet, Policy
+from nexau.secrets.redaction import SECRETS
+from nexau.tasks.stream import TaskStream, read_tasks
 from nexau.transports.lines import LineWriter, open_lines
 from nexau.transports.scoping import background
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nexau.journal.directory import RunDirectory
     from nexau.runs import Run
     from nexau.summary import Summary
-    from nexau.workers import WorkersRun
+    from nexau.workers.run import WorkersRun
 
     AnyRun = Run | WorkersRun
 

@@ -7,8 +7,8 @@ import msgspec
 import typer
 
 from nexau.cli.exits import emit, stop
-from nexau.nearest import hint
-from nexau.schemas import Kind, json_schema, schema_of
+from nexau.definitions.schemas import Kind, json_schema, schema_of
+from nexau.files.nearest import hint
 
 EPILOG = """
 **Example.** Completion and checks in every editor that has a YAML language server:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.transports.protocol import Content, Text as TextPart
 from nexau.transports.visible import visible
 

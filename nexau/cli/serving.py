@@ -11,7 +11,7 @@ import typer.core
 
 import nexau
 from nexau.cli.exits import stop
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 
 if TYPE_CHECKING:
     from nexau.transports.connection import Connection

@@ -13,9 +13,9 @@ import typer
 import nexau
 from nexau.cli.exits import stop
 from nexau.cli.options import EmitKind
-from nexau.httpsink import open_http_sink
-from nexau.nearest import hint
-from nexau.sinks import Outlet, Policy
+from nexau.files.nearest import hint
+from nexau.output.httpsink import open_http_sink
+from nexau.output.sinks import Outlet, Policy
 from nexau.transports.lines import open_lines
 
 Sinks = Annotated[

@@ -10,7 +10,6 @@ import msgspec
 import typer
 
 import nexau
-from nexau.agentfile_structs import model_from_text
 from nexau.cli.catalog import find_sources
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, emit, say, stop
 from nexau.cli.interrupts import obey_signals
@@ -19,8 +18,9 @@ from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.serving import WithCommand
 from nexau.cli.writers import writer_model
-from nexau.paths import is_file
-from nexau.problems import AgentFileError
+from nexau.definitions.structs import model_from_text
+from nexau.files.paths import is_file
+from nexau.files.problems import AgentFileError
 from nexau.synth.agents import written
 from nexau.synth.agents.candidates import Options
 from nexau.synth.agents.catalog import Catalog, CatalogServer, encode_catalog, moved, read_catalog

@@ -10,13 +10,13 @@ import typer
 import nexau
 from nexau.cli.exits import FAILED, OK, say, stop
 from nexau.cli.passes import check_writable, output
-from nexau.problems import display
+from nexau.files.problems import display
 from nexau.synth.tasks.assign import Assigner, Unassignable
 from nexau.synth.tasks.judge import worlds_of
 from nexau.synth.worlds.checks import read_world_tasks
 from nexau.synth.worlds.compiled import World
 from nexau.synth.worlds.reader import load_world
-from nexau.tasklines import TaskLines
+from nexau.tasks.lines import TaskLines
 
 EPILOG = """
 **Examples**

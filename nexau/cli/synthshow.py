@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 import nexau
-from nexau.agentfile_structs import AgentFile
 from nexau.cli.exits import emit, say, stop
 from nexau.cli.lazy import lazily
-from nexau.formfile import open_form
-from nexau.paths import is_dir, is_file, missing
+from nexau.definitions.structs import AgentFile
+from nexau.files.formfile import open_form
+from nexau.files.paths import is_dir, is_file, missing
 from nexau.synth.agents.fromworld import is_world
 from nexau.synth.agents.picture import draw_hierarchy
 from nexau.synth.drawing import Picture

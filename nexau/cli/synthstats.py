@@ -11,7 +11,7 @@ import nexau
 from nexau.cli.exits import emit, stop
 from nexau.cli.lazy import lazily
 from nexau.cli.screen import console, watched
-from nexau.paths import is_dir
+from nexau.files.paths import is_dir
 
 EPILOG = """
 **Examples**

@@ -13,7 +13,7 @@ from nexau.cli.interrupts import obey_signals
 from nexau.cli.options import Backend, LogLevel
 from nexau.cli.program import start
 from nexau.cli.writers import writer_model
-from nexau.paths import is_dir
+from nexau.files.paths import is_dir
 from nexau.servers import ToolsUnavailable
 from nexau.synth.tasks.authored import TaskAuthor, Unreached
 from nexau.synth.tasks.crew import CrewError, Maker, crew

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import nexau
-from nexau.agentfile_structs import model_from_text
 from nexau.cli.exits import stop
-from nexau.paths import is_file
+from nexau.definitions.structs import model_from_text
+from nexau.files.paths import is_file
 
 
 def writer_model(option: str, given: str | None) -> nexau.OpenAIModel | None:

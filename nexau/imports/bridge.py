@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nexau.bindings import load_binding
+from nexau.definitions.bindings import load_binding
+from nexau.files.paths import is_file
 from nexau.imports.report import Converted
-from nexau.paths import is_file
 
 MODULE = "imported_tools"
 _HEAD = '''"""Written by nexau import: functions of other folders, for the agent files beside it."""
 
 from pathlib import Path
 
-from nexau.bindings import load_binding
+from nexau.definitions.bindings import load_binding
 
 HERE = Path(__file__).resolve().parent
 '''

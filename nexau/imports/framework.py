@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
+from nexau.files.paths import is_file, missing
+from nexau.files.problems import display
 from nexau.imports.bridge import Bridge
 from nexau.imports.parts import model_of, servers_of, tool_of
 from nexau.imports.report import Converted, Import, unknown
 from nexau.imports.values import plain_name, read_mapping
 from nexau.imports.writing import agent_text
-from nexau.paths import is_file, missing
-from nexau.problems import display
 
 KNOWN = ("framework", "framework_name", "framework_entrance_agent", "agents", "llm_configs",
          "tools", "workflow", "mcp_servers", "variables")  # fmt: skip

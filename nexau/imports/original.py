@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
+from nexau.files.paths import is_file, missing
 from nexau.imports.bridge import Bridge
 from nexau.imports.parts import model_of, servers_of, tool_of
 from nexau.imports.report import Converted, Import, unknown
 from nexau.imports.values import plain_name, read_mapping
 from nexau.imports.writing import agent_text
-from nexau.paths import is_file, missing
 
 GIVEN = frozenset({"task"})
 """Variables that every prompt has here."""

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nexau.definition import DefinitionError
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail, clip
 from nexau.imports.bridge import Bridge
 from nexau.imports.report import Import, unknown
 from nexau.imports.values import from_environment, plain_name, read_mapping, variable_of
-from nexau.nearest import hint
-from nexau.problems import Trail, clip
 
 BUILT_IN = "nexau.archs."
 """Tools of the original itself. Its package has the name of this one, so it cannot be imported."""

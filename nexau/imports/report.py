@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from nexau.problems import Trail, show
+from nexau.files.problems import Trail, show
 
 Kind = Literal["lost", "changed", "needed"]
 """lost: not carried over. changed: carried over as something else. needed: what is left to do."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nexau.definition import DefinitionError
-from nexau.formfile import open_form
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.formfile import open_form
+from nexau.files.problems import display
 
 _PLACE = re.compile(r"\$\{(?:(env|variables)\.([A-Za-z_]\w*)|(this_file_dir)|([A-Za-z_]\w*))\}")
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from nexau.definition import Agent, DefinitionError
+from nexau.definitions.values import Agent, DefinitionError
+from nexau.files.problems import display
 from nexau.journal.files import DiskFiles, Files, Locked
 from nexau.journal.fingerprint import definition_of, differences, files_of, tools_of, versions
 from nexau.journal.keeper import Durability, Journal
@@ -34,8 +35,7 @@ from nexau.journal.segments import (
     segment_path,
 )
 from nexau.prepare import Prepared
-from nexau.problems import display
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 
 MANIFEST = "run.json"
 LOGS = "logs"

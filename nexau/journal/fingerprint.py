@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from nexau.definition import (
+from nexau.definitions.prompts import included
+from nexau.definitions.values import (
     Agent,
     HttpServer,
     Latency,
@@ -26,7 +27,6 @@ from nexau.definition import (
     StdioServer,
 )
 from nexau.prepare import Prepared
-from nexau.prompts import included
 
 PACKAGES = ("nexau", "anyio", "mcp", "msgspec", "uvloop", "trio")
 

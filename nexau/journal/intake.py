@@ -6,13 +6,13 @@ from collections import deque
 
 from msgspec import Raw
 
-from nexau.assignments import Assignment
-from nexau.definition import DefinitionError, Task
+from nexau.definitions.values import DefinitionError, Task
 from nexau.journal.directory import RunDirectory
 from nexau.journal.keeper import Journal
 from nexau.journal.records import Admitted, Cut, Kept, encoder
 from nexau.journal.recovery import Recovered
-from nexau.tasks import TaskStream
+from nexau.tasks.assignments import Assignment
+from nexau.tasks.stream import TaskStream
 
 
 def take_up(directory: RunDirectory, journal: Journal, source: TaskStream | None) -> "Intake":

@@ -25,7 +25,7 @@ from nexau.journal.segments import (
     finished,
     make_batch,
 )
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.trajectory import Trajectory
 from nexau.transports.log import get_logger
 from nexau.transports.scoping import transparent

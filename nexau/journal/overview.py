@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.journal.directory import LOCK, MANIFEST, read_manifest
 from nexau.journal.files import DiskFiles, Files, Locked
 from nexau.journal.ranges import Ranges

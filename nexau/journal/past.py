@@ -12,6 +12,7 @@ from msgspec import Struct
 from nexau.budget import NO_RESERVATION, Budget, LimitReached
 from nexau.models.base import Message, ToolCall, Turn
 from nexau.prepare import Prepared
+from nexau.scoring.users import Reply
 from nexau.trajectory import (
     Called,
     CallResult,
@@ -24,7 +25,6 @@ from nexau.trajectory import (
     UserSaid,
 )
 from nexau.transports.protocol import Usage
-from nexau.users import Reply
 
 
 class Answered(Struct, frozen=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.journal.files import Files
 from nexau.journal.ranges import Ranges
 from nexau.journal.reading import Damage, Findings, Trajectories, read_journal, read_trajectories

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from nexau.definition import Server
+from nexau.definitions.values import Server
 from nexau.journal.past import Answered, Past, descend
 from nexau.prepare import McpRoute, Prepared
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.servers import ServerPool
 from nexau.sessions import Session
 from nexau.trajectory import CallResult

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from nexau.journal.files import Appender, Files
 from nexau.journal.records import Progress, checksum, encoder, seal_batch
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.trajectory import Trajectory
 
 JOURNAL = "journal"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from nexau.files.nearest import hint
 from nexau.models.gold import CALL_ID, PlanProblem, Reference, escape, references
-from nexau.nearest import hint
 
 _PLAN_KEYS = ("turns", "answer", "then")
 _CALL_KEYS = ("id", "name", "arguments", "plan")

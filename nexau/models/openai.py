@@ -12,7 +12,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import OpenAIModel
+from nexau.definitions.values import OpenAIModel
 from nexau.models.base import ModelError, ModelRequest, OnDelta, Turn
 from nexau.models.endpoints import Endpoint, EndpointStatistics, Pace, choose
 from nexau.models.openai_exchange import Exchange, Failed

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Price
+from nexau.definitions.values import Price
 from nexau.models.base import FinishReason, TokenData, ToolCall, Turn
 from nexau.transports.protocol import Usage
 

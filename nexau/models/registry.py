@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from nexau.definition import (
+from nexau.definitions.values import (
     DefinitionError,
     Endpoint,
     ModelConfig,
@@ -17,6 +17,9 @@ from nexau.definition import (
     ReplayModel,
     ScriptModel,
 )
+from nexau.files.nearest import nearest
+from nexau.files.placeholders import expand_env
+from nexau.files.problems import display
 from nexau.models import endpoints
 from nexau.models.base import Model
 from nexau.models.openai import OpenAIChat
@@ -24,10 +27,7 @@ from nexau.models.plan import PlanPolicy
 from nexau.models.replay import ReplayPolicy, read_trajectories
 from nexau.models.script import ScriptPolicy, read_script
 from nexau.models.varied import VariedPolicy
-from nexau.nearest import nearest
-from nexau.placeholders import expand_env
-from nexau.problems import display
-from nexau.redaction import SECRETS
+from nexau.secrets.redaction import SECRETS
 from nexau.transports.http import HttpClient, public_url
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
+from nexau.files.problems import display
 from nexau.models.base import AssistantMessage, Message, ModelError, ModelRequest, ToolMessage, Turn
 from nexau.models.latency import pause
-from nexau.nearest import hint
-from nexau.problems import display
 from nexau.trajectory import Step, Trajectory
 from nexau.transports.protocol import Content, File
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.forms import Complain, read
+from nexau.definitions.values import DefinitionError
+from nexau.files.forms import Complain, read
+from nexau.files.problems import AgentFileError, Problem, Trail, display, show
+from nexau.files.yamlnodes import Node, Unreadable, parse
 from nexau.models.base import FinishReason, ModelError, ModelRequest, ToolCall, Turn
 from nexau.models.latency import pause
-from nexau.problems import AgentFileError, Problem, Trail, display, show
 from nexau.transports.protocol import Usage
-from nexau.yamlnodes import Node, Unreadable, parse
 
 NAME = "script"
 _PATHS = 65_536

@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import PlanModel
+from nexau.definitions.values import PlanModel
 from nexau.models.base import AssistantMessage, ModelRequest, ToolCall, Turn
 from nexau.models.fabricate import alternative, reads, slipped
 from nexau.models.gold import GoldPlan

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from nexau.agentfile_structs import NAME_PATTERN
-from nexau.definition import DefinitionError, Prompt
-from nexau.prompts import compile_prompt
+from nexau.definitions.prompts import compile_prompt
+from nexau.definitions.structs import NAME_PATTERN
+from nexau.definitions.values import DefinitionError, Prompt
 from nexau.synth.agents.hierarchy import WORKERS, Hierarchy, Node
 from nexau.synth.agents.toolgraph import ToolGraph
 from nexau.synth.agents.topologies import MAX_AGENTS, MAX_DEPTH

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Server
+from nexau.definitions.values import Server
 from nexau.synth.agents.catalog import brief
 from nexau.synth.agents.hierarchy import Hierarchy, Node
 from nexau.synth.agents.toolgraph import ToolGraph

@@ -6,7 +6,7 @@ from collections import defaultdict
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Backoff, Supervision
+from nexau.definitions.values import Backoff, Supervision
 from nexau.synth.agents.allotment import allot, choose_tools, distract
 from nexau.synth.agents.catalog import Catalog
 from nexau.synth.agents.hierarchy import WORKERS, Hierarchy, Node

@@ -13,15 +13,15 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from nexau.agentfile_structs import NAME_PATTERN
-from nexau.agentservers import check_server
-from nexau.definition import HttpServer, Latency, Server, StdioServer
-from nexau.formfile import open_form
-from nexau.forms import fields
-from nexau.nearest import hint
-from nexau.paths import is_file
-from nexau.problems import AgentFileError, Problem, clip, display, show
-from nexau.yamlnodes import MAX_BYTES
+from nexau.definitions.servers import check_server
+from nexau.definitions.structs import NAME_PATTERN
+from nexau.definitions.values import HttpServer, Latency, Server, StdioServer
+from nexau.files.formfile import open_form
+from nexau.files.forms import fields
+from nexau.files.nearest import hint
+from nexau.files.paths import is_file
+from nexau.files.problems import AgentFileError, Problem, clip, display, show
+from nexau.files.yamlnodes import MAX_BYTES
 
 SCHEMA = "nexau-catalog/1"
 """Readers of version 1 accept every minor addition."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Agent, DefinitionError, McpTools, PlanModel, Server
-from nexau.latency import clock
-from nexau.profiles import FEW_POINTS, Level, Profile, ToolProfile, quantiles, read_profile
+from nexau.definitions.values import Agent, DefinitionError, McpTools, PlanModel, Server
+from nexau.latency.profiles import FEW_POINTS, Level, Profile, ToolProfile, quantiles, read_profile
+from nexau.latency.replayed import clock
 from nexau.runtime import open_runtime
 from nexau.servers import ToolsUnavailable
 from nexau.synth.agents.catalog import SCHEMA, Catalog, CatalogServer, CatalogTool, Recorded, moved

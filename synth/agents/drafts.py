@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Server
+from nexau.definitions.values import Server
 from nexau.synth.agents.acceptance import faults
 from nexau.synth.agents.agentwriter import agent_yaml, server_lines
 from nexau.synth.agents.candidates import Maker

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from nexau.definition import HttpServer
-from nexau.paths import is_file
+from nexau.definitions.values import HttpServer
+from nexau.files.paths import is_file
+from nexau.files.yamlnodes import MAX_BYTES
 from nexau.synth.agents.catalog import CatalogServer, CatalogTool, moved
 from nexau.synth.agents.collect import Listed, Source, with_latency
 from nexau.synth.worlds.compiled import Tool
 from nexau.synth.worlds.reader import load_world
-from nexau.yamlnodes import MAX_BYTES
 
 RESET = "world_reset"
 """The tool of a served world that makes its state as new."""

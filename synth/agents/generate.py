@@ -10,7 +10,7 @@ import anyio.to_thread
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.agents.catalog import Catalog, moved, read_catalog
 from nexau.synth.agents.crew import crew
 from nexau.synth.agents.drafts import Draft, Record

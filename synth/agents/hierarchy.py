@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from nexau.definition import Backoff, Supervision
+from nexau.definitions.values import Backoff, Supervision
 from nexau.transports.protocol import Limits
 
 Role = Literal[

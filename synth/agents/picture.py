@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nexau.agentfile_structs import AgentFile, AgentReference, McpEntry, PythonEntry
+from nexau.definitions.structs import AgentFile, AgentReference, McpEntry, PythonEntry
 from nexau.synth.drawing import Box, Curve, Picture, Text, wrapped
 
 WIDTH, GAP, SPACE, MARGIN = 250.0, 60.0, 14.0, 24.0

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from nexau.arguments import validator
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.agents.toolfacts import ToolFacts, resolve, type_of
 from nexau.synth.patterns import text_for
 from nexau.transports.protocol import ToolSpec

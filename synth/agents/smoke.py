@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.agentfile import load_agent
-from nexau.definition import Agent, DefinitionError, HttpServer, PlanModel, Server, Task
+from nexau.definitions.agentfile import load_agent
+from nexau.definitions.values import Agent, DefinitionError, HttpServer, PlanModel, Server, Task
 from nexau.runtime import Runtime, open_runtime
 from nexau.synth.agents.drafts import Draft, Smoke
 from nexau.trajectory import Trajectory

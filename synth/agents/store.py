@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.problems import display
 from nexau.synth.agents.drafts import Draft, Record
 from nexau.synth.folders import RUN, append_line, begin_run, read_lines, replace_file, write_file
 

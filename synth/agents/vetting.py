@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nexau.agentfile_structs import AgentFile, McpEntry
-from nexau.definition import DefinitionError, Prompt, Server
-from nexau.formfile import FormFile, open_form
-from nexau.forms import INVALID
-from nexau.nearest import hint
-from nexau.problems import AgentFileError, Problem, Trail, clip
-from nexau.prompts import compile_prompt
+from nexau.definitions.prompts import compile_prompt
+from nexau.definitions.structs import AgentFile, McpEntry
+from nexau.definitions.values import DefinitionError, Prompt, Server
+from nexau.files.formfile import FormFile, open_form
+from nexau.files.forms import INVALID
+from nexau.files.nearest import hint
+from nexau.files.problems import AgentFileError, Problem, Trail, clip
 from nexau.synth.agents.agentwriter import exact
 from nexau.synth.agents.catalog import Catalog
 

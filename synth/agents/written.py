@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import msgspec
 
-from nexau.agentfile_structs import NAME_PATTERN
-from nexau.definition import DefinitionError, ModelConfig
-from nexau.nearest import hint
-from nexau.problems import clip
+from nexau.definitions.structs import NAME_PATTERN
+from nexau.definitions.values import DefinitionError, ModelConfig
+from nexau.files.nearest import hint
+from nexau.files.problems import clip
 from nexau.runtime import Runtime
 from nexau.synth.agents import phrases
 from nexau.synth.agents.catalog import Catalog

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from nexau.definition import DefinitionError
-from nexau.paths import missing
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.paths import missing
+from nexau.files.problems import display
 from nexau.synth.nearduplicates import NearDuplicates
 from nexau.synth.words import raw_words
 

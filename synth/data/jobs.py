@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.data.checks.facts import Limits
 from nexau.synth.data.checks.rule import Finding
 from nexau.synth.data.checks.rules import RULES, Checker

@@ -11,8 +11,8 @@ from math import log, log2
 
 from msgspec import Struct, field
 
-from nexau.distances import kolmogorov_smirnov, wasserstein
-from nexau.profiles import Profile, value_at
+from nexau.latency.distances import kolmogorov_smirnov, wasserstein
+from nexau.latency.profiles import Profile, value_at
 from nexau.synth.data.distinct import Distinct
 from nexau.synth.data.features import Features
 from nexau.synth.data.outline import Outline, Outliner

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.problems import display
 from nexau.synth.data.stream import Advance
 
 SIZE = 1 << 20

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 
 _GROUP = 1000
 

@@ -9,9 +9,9 @@ from typing import BinaryIO, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
-from nexau.paths import missing
-from nexau.problems import display
+from nexau.definitions.values import DefinitionError
+from nexau.files.paths import missing
+from nexau.files.problems import display
 from nexau.synth.data.convert import ToolTables
 from nexau.synth.data.spoken import AnyTrajectory, Spoken
 from nexau.trajectory import Trajectory

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Agent, McpTools, Task
+from nexau.definitions.values import Agent, McpTools, Task
 from nexau.models.gold import GoldPlan, PlannedCall, Unresolved, resolve, resolve_text
 from nexau.prepare import seen_names
 from nexau.synth.tasks.nouns import shown, spoken

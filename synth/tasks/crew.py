@@ -10,7 +10,7 @@ import msgspec
 from anyio.abc import ByteSendStream, Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.tasks.generate import Made
 from nexau.synth.tasks.worker import FAULT
 from nexau.synth.tasks.workshop import Work, Workshop, decoded, open_workshop

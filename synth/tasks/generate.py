@@ -14,7 +14,7 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.synth.lineage import made_by, record, stamp
 from nexau.synth.streams import stream
 from nexau.synth.tasks.acceptance import Acceptance, Verdict, names_a_tool

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import OpenAIModel
+from nexau.definitions.values import OpenAIModel
 from nexau.runtime import Runtime
 from nexau.synth.authoring import Written, author, write
 from nexau.synth.similarity import similarity

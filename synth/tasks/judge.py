@@ -9,9 +9,9 @@ import msgspec
 from mcp.shared.exceptions import MCPError
 from msgspec.structs import replace
 
-from nexau.definition import Agent, DefinitionError, Server
-from nexau.judging import Ended, Held, score_of
-from nexau.nearest import hint
+from nexau.definitions.values import Agent, DefinitionError, Server
+from nexau.files.nearest import hint
+from nexau.scoring.judging import Ended, Held, score_of
 from nexau.synth.worlds.checks import AnswerForm, Check, CheckForm, compile_check
 from nexau.synth.worlds.compiled import World
 from nexau.synth.worlds.evaluate import Outcome, answer_findings, evaluate

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nexau.arguments import validator
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.agents.catalog import CatalogTool
 from nexau.synth.lineage import content_id
 from nexau.synth.streams import stream

@@ -11,7 +11,7 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import (
+from nexau.definitions.values import (
     Agent,
     DefinitionError,
     McpTools,
@@ -21,7 +21,7 @@ from nexau.definition import (
     Server,
     StdioServer,
 )
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 from nexau.synth.agents.catalog import brief, moved, read_catalog
 from nexau.synth.agents.fromworld import RESET, is_world, list_world
 from nexau.synth.tasks.judge import served_by

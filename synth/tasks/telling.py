@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from nexau.definition import Saying, Task, User
+from nexau.definitions.values import Saying, Task, User
 from nexau.synth.tasks.acceptance import Verdict
 from nexau.synth.tasks.fuzzy import fuzzified
 from nexau.synth.tasks.goldplans import conversation, gold_plan

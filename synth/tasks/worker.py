@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.logs import configure
 from nexau.servers import ToolsUnavailable
 from nexau.synth.tasks.workshop import Work, Workshop, encoded, open_workshop

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nexau.definition import Agent, Task
+from nexau.definitions.values import Agent, Task
 from nexau.runtime import Runtime, open_runtime
 from nexau.sessions import Session
 from nexau.synth.agents.catalog import read_catalog

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.synth.lineage import Lineage, carried
 from nexau.synth.nearduplicates import NearDuplicates
 from nexau.synth.tasks.generate import Made

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nexau.nearest import hint
-from nexau.problems import clip
+from nexau.files.nearest import hint
+from nexau.files.problems import clip
 from nexau.synth.worlds.compiled import Bindings, Body
 from nexau.synth.worlds.kinds import Kind, is_date, is_datetime
 from nexau.synth.worlds.refusals import Refusal

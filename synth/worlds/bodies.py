@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.forms import INVALID
-from nexau.nearest import hint
-from nexau.problems import Trail
+from nexau.files.forms import INVALID
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import (
     Body,
     Column,

@@ -14,18 +14,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError, Task
-from nexau.forms import INVALID, Complain, describe, read_struct
+from nexau.definitions.values import DefinitionError, Task
+from nexau.files.forms import INVALID, Complain, describe, read_struct
+from nexau.files.nearest import hint
+from nexau.files.problems import Problem, Trail, display, show
+from nexau.files.yamlnodes import Node, Unreadable, parse as parse_yaml
 from nexau.models.check_plan import check_plan
-from nexau.nearest import hint
-from nexau.problems import Problem, Trail, display, show
 from nexau.synth.worlds.compiled import Statement, World
 from nexau.synth.worlds.expressions import ExpressionError, parse
 from nexau.synth.worlds.kinds import Kind
 from nexau.synth.worlds.scope import Scope
 from nexau.synth.worlds.sql import Compiler
-from nexau.tasklines import TaskLines
-from nexau.yamlnodes import Node, Unreadable, parse as parse_yaml
+from nexau.tasks.lines import TaskLines
 
 
 class ChangeForm(Struct, frozen=True, forbid_unknown_fields=True):

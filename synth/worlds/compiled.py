@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from nexau.arguments import ArgumentValidator
-from nexau.profiles import Profile
+from nexau.latency.profiles import Profile
 from nexau.synth.worlds.kinds import Kind
 from nexau.synth.worlds.scope import Shape
 from nexau.synth.worlds.structs import EntityForm, WorldForm

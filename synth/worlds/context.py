@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from nexau.forms import Complain
-from nexau.problems import Trail
+from nexau.files.forms import Complain
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import Statement, Template
 from nexau.synth.worlds.expressions import ExpressionError, Literal, parse, split_template
 from nexau.synth.worlds.kinds import NUMERIC, Kind, Sql, is_date, is_datetime, words

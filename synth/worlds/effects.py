@@ -1,7 +1,7 @@
 """Effects of tools to statements."""
 
-from nexau.nearest import hint
-from nexau.problems import Trail
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import EffectStep, Statement
 from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.kinds import Sql

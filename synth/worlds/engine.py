@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from nexau.nearest import hint
-from nexau.problems import clip
+from nexau.files.nearest import hint
+from nexau.files.problems import clip
 from nexau.synth.worlds.bindings import bind, converted
 from nexau.synth.worlds.compiled import (
     Bindings,

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nexau.forms import INVALID
-from nexau.nearest import hint, nearest
-from nexau.problems import Trail
+from nexau.files.forms import INVALID
+from nexau.files.nearest import hint, nearest
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import Computed, Entity, Statement
 from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.expressions import ExpressionError, parse

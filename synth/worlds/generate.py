@@ -23,7 +23,7 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.folders import append_line, begin_run, read_lines, replace_file
 from nexau.synth.lineage import Lineage
 from nexau.synth.worlds.drafts import Draft, Record, Request, draft, drafts_of

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from nexau.forms import INVALID
-from nexau.nearest import hint
-from nexau.problems import Trail
+from nexau.files.forms import INVALID
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
 from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.kinds import Kind, fits, words
 from nexau.synth.worlds.makers import fault_of, make_of, template_names

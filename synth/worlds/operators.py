@@ -5,7 +5,7 @@ Logic is two-valued: a comparison with null is false, `==` and `!=` treat null a
 
 import msgspec
 
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 from nexau.synth.worlds.expressions import ExpressionError
 from nexau.synth.worlds.kinds import BOOLEAN, NUMERIC, Kind, Sql, is_date, is_datetime, words
 

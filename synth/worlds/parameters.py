@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nexau.forms import INVALID
-from nexau.nearest import hint
-from nexau.problems import Trail
+from nexau.files.forms import INVALID
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import Parameter
 from nexau.synth.worlds.context import Context
 from nexau.synth.worlds.entities import named

@@ -1,4 +1,6 @@
-"""Latency and errors of worlds as a latency profile (docs/latency.md), which `nexau.latency` plays.
+"""Latency and errors of worlds as a latency profile (docs/latency.md).
+
+`nexau.latency.replayed` plays it.
 
 A distribution becomes its quantile function, as a recorded one is kept.
 """
@@ -9,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 
-from nexau.definition import DefinitionError
-from nexau.nearest import hint
-from nexau.problems import Trail
-from nexau.profiles import (
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
+from nexau.latency.profiles import (
     POINTS,
     SCHEMA,
     Failures,

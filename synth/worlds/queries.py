@@ -2,8 +2,8 @@
 
 import msgspec
 
-from nexau.nearest import hint
-from nexau.problems import Trail
+from nexau.files.nearest import hint
+from nexau.files.problems import Trail
 from nexau.synth.worlds.compiled import Column, Select, Statement
 from nexau.synth.worlds.context import Context, direction
 from nexau.synth.worlds.kinds import Kind, Sql

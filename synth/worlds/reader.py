@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from nexau.arguments import ArgumentValidator
-from nexau.definition import DefinitionError
-from nexau.forms import INVALID, Complain, describe, read_struct
-from nexau.nearest import hint
-from nexau.paths import siblings
-from nexau.problems import Problem, Trail, cut, display, show
-from nexau.profiles import Profile
+from nexau.definitions.values import DefinitionError
+from nexau.files.forms import INVALID, Complain, describe, read_struct
+from nexau.files.nearest import hint
+from nexau.files.paths import siblings
+from nexau.files.problems import Problem, Trail, cut, display, show
+from nexau.files.yamlnodes import MAX_BYTES, Node, Unreadable, parse
+from nexau.latency.profiles import Profile
 from nexau.synth.worlds.bodies import (
     Made,
     compile_reading,
@@ -34,7 +35,6 @@ from nexau.synth.worlds.structs import (
     ToolForm,
     WorldForm,
 )
-from nexau.yamlnodes import MAX_BYTES, Node, Unreadable, parse
 
 _IN_URI = re.compile(r"\{([^{}]*)\}")
 RESERVED_TOOLS = ("world_reset",)

@@ -19,7 +19,7 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from starlette.types import ASGIApp
 
-from nexau.latency import Replay, clock, pause_until
+from nexau.latency.replayed import Replay, clock, pause_until
 from nexau.servers import WORLD
 from nexau.synth.worlds import describe, engine
 from nexau.synth.worlds.compiled import World

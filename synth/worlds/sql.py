@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nexau.nearest import hint
+from nexau.files.nearest import hint
 from nexau.synth.worlds.expressions import (
     Aggregate,
     Binary,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from nexau.agentfile_structs import BOUNDS
+from nexau.definitions.structs import BOUNDS
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 WORLD_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"

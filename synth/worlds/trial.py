@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.synth.streams import stream
 from nexau.synth.worlds.checks import compile_check
 from nexau.synth.worlds.compiled import Tool, World

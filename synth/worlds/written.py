@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from nexau.definition import OpenAIModel
+from nexau.definitions.values import OpenAIModel
 from nexau.runtime import Runtime
 from nexau.synth.authoring import Written, author, write
 from nexau.synth.streams import seed_of, stream

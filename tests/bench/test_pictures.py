@@ -35,8 +35,8 @@ def test_bars_of_a_report_that_was_broken_off(
 def test_a_flame_graph_holds_what_matters() -> None:
     stacks = [
         "main (x.py);run (x.py);Slot._work (nexau/rollout.py);ask (nexau/actors/ref.py) 60",
-        "main (x.py);run (x.py);Slot._work (nexau/rollout.py);<encode> (nexau/sinks.py) 39",
-        "main (x.py);run (x.py);Slot._work (nexau/rollout.py);rare (nexau/sinks.py) 1",
+        "main (x.py);run (x.py);Slot._work (nexau/rollout.py);<encode> (nexau/output/sinks.py) 39",
+        "main (x.py);run (x.py);Slot._work (nexau/rollout.py);rare (nexau/output/sinks.py) 1",
         "main (x.py);other (x.py) 500",
     ]
     top = flame.read(stacks, "Slot._work")
@@ -48,5 +48,5 @@ def test_a_flame_graph_holds_what_matters() -> None:
         if each.tag.endswith("title")
     ]
     assert "ask (nexau/actors/ref.py): 60.0 %" in titles
-    assert "<encode> (nexau/sinks.py): 39.0 %" in titles
+    assert "<encode> (nexau/output/sinks.py): 39.0 %" in titles
     assert not any(title.startswith(("rare", "other", "main")) for title in titles)

@@ -110,5 +110,5 @@ def _resolve(flag: Path, log: Path) -> None:
 
 def install_from_environment() -> None:
     folder = os.environ.get("CHAOS_SEAMS")
-    if folder and "nexau.worker" in sys.orig_argv:
+    if folder and "nexau.workers.process" in sys.orig_argv:
         install(Path(folder))

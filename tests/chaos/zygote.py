@@ -18,7 +18,7 @@ import nexau.cli.main
 import nexau.cli.rollout
 import nexau.cli.runs
 import nexau.runtime
-import nexau.worker
+import nexau.workers.process
 from tests.chaos.seams import install
 from tests.chaos.services import serve
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nexau.profiles import read_profile
+from nexau.latency.profiles import read_profile
 from tests.cli.conftest import Call
 
 LEAN = str(Path(__file__).parents[1] / "runtime" / "servers" / "lean.py")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import nexau
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
 from nexau.models.base import ModelRequest, Turn
 from nexau.testing import FunctionPolicy, calls
 from nexau.transports.protocol import Text

@@ -13,15 +13,15 @@ import psutil
 import pytest
 
 import nexau
-from nexau.agentpickle import pickled, unpickled
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
 from nexau.histogram import Histogram
 from nexau.testing import FunctionPolicy
+from nexau.workers.agentpickle import pickled, unpickled
 from tests.cli.conftest import Start, task, write_tasks
 from tests.cli.test_interrupts import finished, started
 
 FOREVER = 3600.0
-WORKER = "nexau.worker"
+WORKER = "nexau.workers.process"
 
 
 def workers_of(pid: int) -> list[psutil.Process]:

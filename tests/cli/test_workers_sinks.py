@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 import nexau
-from nexau.sinks import Emits, Outlet
+from nexau.output.sinks import Emits, Outlet
 from nexau.testing import ListSink
 from nexau.trajectory import Step, Trajectory
 from tests.cli.conftest import Start, task, write_tasks

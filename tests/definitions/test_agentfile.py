@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nexau.agentfile import check_agent, expand_env, load_agent
-from nexau.definition import (
+from nexau.definitions.agentfile import check_agent, expand_env, load_agent
+from nexau.definitions.values import (
     Agent,
     Backoff,
     DefinitionError,
@@ -25,7 +25,7 @@ from nexau.definition import (
     StdioServer,
     Supervision,
 )
-from nexau.problems import AgentFileError
+from nexau.files.problems import AgentFileError
 from nexau.transports.protocol import Limits
 
 Write = Callable[..., Path]

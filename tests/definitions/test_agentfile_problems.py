@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nexau.agentfile import check_agent, load_agent
-from nexau.problems import AgentFileError
+from nexau.definitions.agentfile import check_agent, load_agent
+from nexau.files.problems import AgentFileError
 
 Write = Callable[..., Path]
 

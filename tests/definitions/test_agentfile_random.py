@@ -10,12 +10,19 @@ import pytest
 import yaml
 from hypothesis import example, given, settings, strategies as st
 
-from nexau.agentfile import check_agent, load_agent
-from nexau.agentfile_structs import AgentFile, McpEntry, PythonEntry
-from nexau.definition import Backoff, HttpServer, OpenAIModel, Pool, StdioServer, Supervision
-from nexau.forms import fields
-from nexau.problems import AgentFileError
-from nexau.schemas import json_schema
+from nexau.definitions.agentfile import check_agent, load_agent
+from nexau.definitions.schemas import json_schema
+from nexau.definitions.structs import AgentFile, McpEntry, PythonEntry
+from nexau.definitions.values import (
+    Backoff,
+    HttpServer,
+    OpenAIModel,
+    Pool,
+    StdioServer,
+    Supervision,
+)
+from nexau.files.forms import fields
+from nexau.files.problems import AgentFileError
 from nexau.transports.protocol import Limits
 
 KEYS = sorted(

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nexau.agentfile import check_agent, load_agent
-from nexau.definition import Prompt, PythonTool
-from nexau.functions import python_tool
+from nexau.definitions.agentfile import check_agent, load_agent
+from nexau.definitions.functions import python_tool
+from nexau.definitions.prompts import render
+from nexau.definitions.values import Prompt, PythonTool
 from nexau.models.check_plan import check_plan
 from nexau.models.script import read_script
-from nexau.prompts import render
-from nexau.tasklines import TaskLines
+from nexau.tasks.lines import TaskLines
 
 Write = Callable[..., Path]
 PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text("utf-8")

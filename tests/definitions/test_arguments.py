@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nexau.arguments import ArgumentValidator, validate, validator
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.transports.protocol import ToolSpec
 
 SCHEMA: dict[str, Any] = {

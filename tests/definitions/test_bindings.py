@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nexau.bindings import load_binding
-from nexau.definition import DefinitionError
+from nexau.definitions.bindings import load_binding
+from nexau.definitions.values import DefinitionError
 
 Write = Callable[..., Path]
 

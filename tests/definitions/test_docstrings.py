@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from nexau.docstrings import parse_docstring
+from nexau.definitions.docstrings import parse_docstring
 
 GOOGLE = """Finds notes.
 

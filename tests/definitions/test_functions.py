@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from nexau.arguments import validate
-from nexau.definition import DefinitionError
-from nexau.functions import InvalidArguments, python_tool
+from nexau.definitions.functions import InvalidArguments, python_tool
+from nexau.definitions.values import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path as Unseen

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nexau.definition import DefinitionError, Prompt
-from nexau.prompts import compile_prompt, render
+from nexau.definitions.prompts import compile_prompt, render
+from nexau.definitions.values import DefinitionError, Prompt
 
 Write = Callable[..., Path]
 

@@ -12,7 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from nexau.agentfile_structs import (
+from nexau.definitions.attribute_docs import attribute_docs, class_doc
+from nexau.definitions.schemas import json_schema
+from nexau.definitions.structs import (
     AgentFile,
     AgentReference,
     McpEntry,
@@ -20,8 +22,7 @@ from nexau.agentfile_structs import (
     PythonEntry,
     bounds,
 )
-from nexau.attribute_docs import attribute_docs, class_doc
-from nexau.definition import (
+from nexau.definitions.values import (
     Backoff,
     Endpoint,
     HttpServer,
@@ -38,8 +39,7 @@ from nexau.definition import (
     Supervision,
     Task,
 )
-from nexau.forms import FieldShape, fields, options
-from nexau.schemas import json_schema
+from nexau.files.forms import FieldShape, fields, options
 from nexau.transports.caps import Caps
 from nexau.transports.confinement import Confinement
 from nexau.transports.protocol import Limits

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 import yaml
 
-from nexau.agentfile import check_agent
-from nexau.definition import Task
+from nexau.definitions.agentfile import check_agent
+from nexau.definitions.schemas import KINDS, json_schema
+from nexau.definitions.values import Task
 from nexau.models.base import (
     AssistantMessage,
     SystemMessage,
@@ -19,8 +20,7 @@ from nexau.models.base import (
     ToolMessage,
     UserMessage,
 )
-from nexau.schemas import KINDS, json_schema
-from nexau.tasks import read_tasks
+from nexau.tasks.stream import read_tasks
 from nexau.trajectory import (
     SCHEMA,
     AgentRecord,

@@ -13,9 +13,9 @@ import anyio
 import pytest
 from hypothesis import given, strategies as st
 
-from nexau.definition import DefinitionError, Task
-from nexau.tasklines import MAX_LINE, TaskLines
-from nexau.tasks import read_tasks
+from nexau.definitions.values import DefinitionError, Task
+from nexau.tasks.lines import MAX_LINE, TaskLines
+from nexau.tasks.stream import read_tasks
 
 pytestmark = pytest.mark.anyio
 Write = Callable[..., Path]
@@ -164,7 +164,7 @@ async def test_a_fifo_waits_for_its_writer(tmp_path: Path) -> None:
 
 PROGRAM = """
 import anyio
-from nexau.tasks import read_tasks
+from nexau.tasks.stream import read_tasks
 
 async def main():
     async with read_tasks("-") as stream:

@@ -18,22 +18,23 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from nexau.agentfile import check_agent
-from nexau.definition import DefinitionError, Prompt
+from nexau.definitions.agentfile import check_agent
+from nexau.definitions.prompts import render
+from nexau.definitions.values import DefinitionError, Prompt
+from nexau.files.placeholders import expand_env
+from nexau.files.yamlnodes import Unreadable, parse
 from nexau.imports.framework import import_framework
 from nexau.imports.original import import_original
 from nexau.journal.reading import read_journal, read_trajectories as read_segment
 from nexau.journal.records import encoder
+from nexau.latency.profiles import read_profile
 from nexau.models.check_plan import check_plan
 from nexau.models.openai_stream import EventData, StreamedAnswer
 from nexau.models.openai_wire import Context, NotAChatCompletion, decode_answer, turn_of
 from nexau.models.replay import read_trajectories
 from nexau.models.script import read_script
 from nexau.pins import read_pins
-from nexau.placeholders import expand_env
-from nexau.profiles import read_profile
-from nexau.prompts import render
-from nexau.redaction import Secrets
+from nexau.secrets.redaction import Secrets
 from nexau.synth.agents.catalog import encode_catalog, read_catalog
 from nexau.synth.data.checks.rules import Checker
 from nexau.synth.data.convert import Options
@@ -41,7 +42,7 @@ from nexau.synth.data.export import Exporter
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS, format_of
 from nexau.synth.data.stream import trajectories
 from nexau.synth.worlds.reader import parse_world
-from nexau.tasklines import TaskLines
+from nexau.tasks.lines import TaskLines
 from nexau.transports._http_answer import Answer
 from nexau.transports.guard import Guard
 from nexau.transports.jsonrpc import JsonRpc
@@ -52,7 +53,6 @@ from nexau.transports.stdio import LineSplitter
 from nexau.transports.toolcall import OutputSchema, error_result, read_result, to_result
 from nexau.transports.visible import visible, visible_json
 from nexau.transports.wire import BAD
-from nexau.yamlnodes import Unreadable, parse
 
 _MEMORY = "/dev/shm"
 _FOLDER = Path(

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 import nexau
-from nexau.agentfile import check_agent
 from nexau.cli.main import app
-from nexau.definition import DefinitionError
+from nexau.definitions.agentfile import check_agent
+from nexau.definitions.values import DefinitionError
 from nexau.imports.framework import import_framework
 from nexau.imports.original import import_original
 from nexau.imports.report import Import

@@ -9,8 +9,8 @@ import anyio
 import msgspec
 
 import nexau
-from nexau.definition import Agent, Task
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import Agent, Task
 from nexau.journal.directory import create_run, new_manifest, resume_run
 from nexau.journal.keeper import Durability
 from nexau.journal.recovery import Recovered, recover

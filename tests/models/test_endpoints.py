@@ -10,7 +10,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from nexau.definition import DefinitionError, Endpoint, OpenAIModel
+from nexau.definitions.values import DefinitionError, Endpoint, OpenAIModel
 from nexau.models import endpoints
 from nexau.models.base import ModelError, ModelRequest, Turn, UserMessage
 from nexau.models.endpoints import Pace, choose

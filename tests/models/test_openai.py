@@ -13,7 +13,7 @@ import pytest
 from trio.testing import MockClock
 
 from nexau import Agent, open_runtime
-from nexau.definition import OpenAIModel, Price
+from nexau.definitions.values import OpenAIModel, Price
 from nexau.models.base import (
     AssistantMessage,
     Message,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nexau.definition import Price
+from nexau.definitions.values import Price
 from nexau.models.base import TokenData, Turn
 from nexau.models.openai_wire import (
     Context,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nexau.definition import (
+from nexau.definitions.values import (
     DefinitionError,
     ModelConfig,
     OpenAIModel,

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.models.base import (
     AssistantMessage,
     Message,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.models.base import ModelError, ModelRequest, ToolCall
 from nexau.models.script import ScriptPolicy, read_script
 from nexau.transports.protocol import Usage

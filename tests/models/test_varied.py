@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from nexau.definition import PlanModel, Style
+from nexau.definitions.values import PlanModel, Style
 from nexau.models.base import (
     AssistantMessage,
     Message,

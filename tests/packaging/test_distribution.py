@@ -102,7 +102,7 @@ def test_it_installs_and_imports_where_nothing_else_is(wheel: Path, tmp_path: Pa
 
 
 CONSUMER = """
-from nexau.definition import Agent, PlanModel
+from nexau.definitions.values import Agent, PlanModel
 
 agent = Agent(name="a", model=PlanModel())
 reveal_type(agent)
@@ -123,7 +123,7 @@ def test_a_type_checker_sees_our_types(tmp_path: Path) -> None:
         timeout=300,
         check=False,
     ).stdout
-    assert 'note: Revealed type is "nexau.definition.Agent"' in checked, checked
+    assert 'note: Revealed type is "nexau.definitions.values.Agent"' in checked, checked
     assert 'note: Revealed type is "int | None"' in checked
     assert 'Incompatible types in assignment (expression has type "str"' in checked
     assert "import-untyped" not in checked

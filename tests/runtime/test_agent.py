@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 import nexau
-from nexau.definition import Agent, Prompt, Task
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import Agent, Prompt, Task
 from nexau.models.base import ModelError, ModelRequest, ToolCall, ToolMessage, Turn
 from nexau.testing import FunctionPolicy, calls, turns
 from nexau.trajectory import Trajectory

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from nexau.budget import Budget, LimitReached, Reservation
-from nexau.definition import Price
+from nexau.definitions.values import Price
 from nexau.transports.protocol import Limits, Usage
 
 pytestmark = pytest.mark.anyio

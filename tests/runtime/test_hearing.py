@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 import nexau
-from nexau.definition import Agent, McpTools, OpenAIModel, StdioServer
+from nexau.definitions.values import Agent, McpTools, OpenAIModel, StdioServer
 from nexau.fold import fold
 from nexau.models.base import ModelRequest, Turn
 from nexau.testing import FunctionPolicy, ListSink, calls, turns

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 import nexau
-from nexau.definition import Agent, Saying, Task, User
-from nexau.functions import python_tool
-from nexau.judging import Ended, score_of
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import Agent, Saying, Task, User
 from nexau.models.base import ModelRequest, Turn
-from nexau.nextstate import majority
-from nexau.passk import pass_all, pass_at
+from nexau.scoring.judging import Ended, score_of
+from nexau.scoring.nextstate import majority
+from nexau.scoring.passk import pass_all, pass_at
 from nexau.testing import FunctionPolicy, calls, turns
 from nexau.trajectory import Score, Signal, Trajectory
 

@@ -13,11 +13,11 @@ from trio.testing import MockClock
 
 from nexau.actors import open_system
 from nexau.actors._backend import run
-from nexau.comparison import compare_latencies, compare_profiles
 from nexau.group import Group
-from nexau.latency import Drawn, Lateness, Replay, clock, pause_until
-from nexau.profiles import SCHEMA, Failures, Level, Profile, Taken, ToolProfile
-from nexau.recording import Plan, Sample, measure
+from nexau.latency.comparison import compare_latencies, compare_profiles
+from nexau.latency.profiles import SCHEMA, Failures, Level, Profile, Taken, ToolProfile
+from nexau.latency.recording import Plan, Sample, measure
+from nexau.latency.replayed import Drawn, Lateness, Replay, clock, pause_until
 from nexau.sessions import Link, ReplayTool, Session, Told
 from nexau.transports.connection import Connection
 from nexau.transports.protocol import Call, Result, Text, failure

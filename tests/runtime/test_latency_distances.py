@@ -6,7 +6,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nexau.distances import kolmogorov_smirnov, wasserstein
+from nexau.latency.distances import kolmogorov_smirnov, wasserstein
 
 SAMPLES = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=30)
 

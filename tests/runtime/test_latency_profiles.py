@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nexau.comparison import compare_latencies, latencies_of, sample_of
-from nexau.definition import DefinitionError
-from nexau.models.base import ToolCall
-from nexau.profiles import (
+from nexau.definitions.schemas import json_schema
+from nexau.definitions.values import DefinitionError
+from nexau.latency.comparison import compare_latencies, latencies_of, sample_of
+from nexau.latency.profiles import (
     SCHEMA,
     Failures,
     Level,
@@ -25,8 +25,8 @@ from nexau.profiles import (
     value_at,
     write_profile,
 )
-from nexau.recording import Sample, choose, invent, read_samples
-from nexau.schemas import json_schema
+from nexau.latency.recording import Sample, choose, invent, read_samples
+from nexau.models.base import ToolCall
 from nexau.trajectory import SCHEMA as TRAJECTORY, CallResult, Step, Trajectory
 from nexau.transports.protocol import ToolSpec
 

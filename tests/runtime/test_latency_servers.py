@@ -6,10 +6,18 @@ from typing import Any
 import pytest
 
 import nexau
-from nexau.agentfile import check_agent, load_agent
-from nexau.definition import Agent, DefinitionError, Latency, McpTools, StdioServer
-from nexau.latency import replays_of
-from nexau.profiles import SCHEMA, Failures, Level, Profile, Taken, ToolProfile, write_profile
+from nexau.definitions.agentfile import check_agent, load_agent
+from nexau.definitions.values import Agent, DefinitionError, Latency, McpTools, StdioServer
+from nexau.latency.profiles import (
+    SCHEMA,
+    Failures,
+    Level,
+    Profile,
+    Taken,
+    ToolProfile,
+    write_profile,
+)
+from nexau.latency.replayed import replays_of
 from nexau.testing import calls, turns
 from nexau.trajectory import Trajectory
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tasks import Writer
 
 import nexau
-from nexau.definition import Agent, StdioServer, Task
+from nexau.definitions.values import Agent, StdioServer, Task
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from nexau.definition import Resilience
+from nexau.definitions.values import Resilience
 from nexau.resilience import Care
 from nexau.transports.protocol import Call, Result, Text, ToolSpec, failure
 

@@ -8,11 +8,11 @@ import pytest
 
 import nexau
 from nexau.attempt import derive_seed
-from nexau.definition import Agent, Task
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import Agent, Task
 from nexau.models.base import ModelError, ModelRequest, Turn
+from nexau.output.sinks import Item, SinkClosed
 from nexau.runs import Run
-from nexau.sinks import Item, SinkClosed
 from nexau.testing import FunctionPolicy, ListSink, calls, turns
 from nexau.trajectory import Called, Finished, Started, Step, Trajectory
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 import nexau
-from nexau.definition import (
+from nexau.definitions.values import (
     Agent,
     Backoff as RestartBackoff,
     HttpServer,

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import nexau
-from nexau.definition import Agent, McpTools, Pool, StdioServer
+from nexau.definitions.values import Agent, McpTools, Pool, StdioServer
 from nexau.models.base import ModelRequest, ToolMessage, Turn, text_of
 from nexau.testing import FunctionPolicy, calls
 

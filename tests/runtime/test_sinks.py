@@ -14,12 +14,12 @@ from hypothesis import given, strategies as st
 
 import nexau
 from nexau.boundary import describe
-from nexau.definition import Agent
-from nexau.httpsink import open_http_sink
+from nexau.definitions.values import Agent
 from nexau.models.base import ModelRequest, Turn
+from nexau.output.httpsink import open_http_sink
+from nexau.output.sinks import Emits, Item, Outlet
+from nexau.output.spilling import SpillQueue
 from nexau.runs import Run
-from nexau.sinks import Emits, Item, Outlet
-from nexau.spilling import SpillQueue
 from nexau.testing import FunctionPolicy, ListSink
 from nexau.trajectory import Trajectory
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import nexau
-from nexau.definition import Agent, McpTools, SpillConfig, StdioServer, Task
+from nexau.definitions.values import Agent, McpTools, SpillConfig, StdioServer, Task
 from nexau.models.base import ModelRequest, ToolMessage, Turn
 from nexau.models.openai_prompt import encode_messages
 from nexau.spill import FileGone, Spill, load, restored, restored_structured

@@ -3,12 +3,12 @@
 import pytest
 
 import nexau
-from nexau.definition import Agent, Saying, Task, User
+from nexau.definitions.values import Agent, Saying, Task, User
 from nexau.fold import fold
 from nexau.models.base import ModelRequest, Turn, UserMessage
+from nexau.scoring.users import Reply, ScriptedUser, holds
 from nexau.testing import FunctionPolicy, ListSink, turns
 from nexau.trajectory import Event, Trajectory, UserOutcome, UserSaid
-from nexau.users import Reply, ScriptedUser, holds
 
 pytestmark = pytest.mark.anyio
 

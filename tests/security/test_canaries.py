@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from nexau.secretforms import REDACTED
+from nexau.secrets.forms import REDACTED
 from tests.models.conftest import running_fake
 
 CANARY = 'canary-7c1e"94\\bird'

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
-from nexau.definition import Agent, McpTools, PlanModel, PythonTool
-from nexau.functions import python_tool
+from nexau.definitions.functions import python_tool
+from nexau.definitions.values import Agent, McpTools, PlanModel, PythonTool
 from nexau.prepare import Prepared, bind
 from nexau.transports.protocol import ToolSpec
 from nexau.transports.vetting import name_fault, shown, skeleton

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 import nexau
 import nexau.cli.program
-from nexau.agentfile import check_agent
 from nexau.cli.main import app
+from nexau.definitions.agentfile import check_agent
 from nexau.pins import read_pins
 
 SERVER = Path(__file__).parent / "servers" / "hostile.py"

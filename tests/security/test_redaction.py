@@ -9,8 +9,8 @@ import anyio
 import pytest
 from hypothesis import example, given, strategies as st
 
-from nexau.redaction import SHORTEST, Secrets
-from nexau.secretforms import FORMS, REDACTED
+from nexau.secrets.forms import FORMS, REDACTED
+from nexau.secrets.redaction import SHORTEST, Secrets
 from nexau.spill import Spill
 from nexau.transports.protocol import File, Result, Text
 

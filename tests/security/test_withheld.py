@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from nexau.redaction import LONGEST, SECRETS, Secrets
-from nexau.secretforms import REDACTED
-from nexau.withheld import Speech, Withheld
+from nexau.secrets.forms import REDACTED
+from nexau.secrets.redaction import LONGEST, SECRETS, Secrets
+from nexau.secrets.withheld import Speech, Withheld
 
 KNOWN = "correct horse battery staple 7c1e"
 """With spaces, which end a word."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import nexau
 from nexau.cli.main import app
-from nexau.definition import Agent, McpTools, Task
+from nexau.definitions.values import Agent, McpTools, Task
 from nexau.models.check_plan import check_plan
 from nexau.models.gold import GoldPlan
 from nexau.synth.tasks.assign import Assigner, Unassignable

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from typer.testing import CliRunner
 
 from nexau.cli.main import app
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.models.check_plan import check_plan
 from nexau.synth.lineage import carried
 from nexau.synth.tasks.acceptance import names_a_tool

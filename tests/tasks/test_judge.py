@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import nexau
-from nexau.definition import DefinitionError, Task
-from nexau.judging import Ended
+from nexau.definitions.values import DefinitionError, Task
+from nexau.scoring.judging import Ended
 from nexau.synth.tasks.judge import WorldJudge, exposed, worlds_of
 from nexau.trajectory import Finished, Trajectory
 

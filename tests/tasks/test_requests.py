@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from nexau.definition import Task
+from nexau.definitions.values import Task
 from nexau.synth.tasks.generate import Generator, Settings
 from nexau.synth.tasks.nouns import bounded, shown
 from nexau.synth.tasks.source import WorldSource

@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from nexau.schemas import schema_of
+from nexau.definitions.schemas import schema_of
 from nexau.synth.worlds.reader import WorldFileError, load_world, parse_world
 from nexau.synth.worlds.structs import WorldForm
 from tests.worlds.worlds_for_tests import EXAMPLES, LENDING, ROOT, problems_of, world_of

@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from starlette.types import Message, Receive, Scope, Send
 
-from nexau.latency import Replay
+from nexau.latency.replayed import Replay
 from nexau.synth.worlds.reader import load_world
 from nexau.synth.worlds.sessions import IDLE, Seats, StatePerSession
 from nexau.synth.worlds.state import State, Template

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
+from nexau.files.yamlnodes import parse
 from nexau.synth.worlds.compose import compose
 from nexau.synth.worlds.drafts import Draft, Request, draft, examine
 from nexau.synth.worlds.emit import world_yaml
@@ -21,7 +22,6 @@ from nexau.synth.worlds.generate import SCHEMA, BuiltIn, RunFile, Store, generat
 from nexau.synth.worlds.ontology import domains, matching, words_of
 from nexau.synth.worlds.reader import parse_world, world_of_value
 from nexau.synth.worlds.trial import conforms, try_world
-from nexau.yamlnodes import parse
 from tests.worlds.worlds_for_tests import LENDING, world_of
 
 pytestmark = pytest.mark.anyio

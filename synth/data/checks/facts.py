@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.arguments import ArgumentValidator, validator
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.models.base import SystemMessage, ToolCall, UserMessage
 from nexau.synth.data.convert import definition_of
 from nexau.trajectory import AgentRecord, CallResult, Step, Trajectory

@@ -1,7 +1,7 @@
 """The formats, by name: those of conversations, and those of whole rollouts."""
 
-from nexau.definition import DefinitionError
-from nexau.nearest import hint
+from nexau.definitions.values import DefinitionError
+from nexau.files.nearest import hint
 from nexau.synth.data.formats import (
     anthropic,
     atif,

@@ -2,7 +2,7 @@
 
 import sys
 
-if "nexau.worker" in sys.orig_argv:
+if "nexau.workers.process" in sys.orig_argv:
     from tests.chaos.seams import install_from_environment
 
     install_from_environment()

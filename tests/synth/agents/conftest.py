@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 import nexau.cli.program
-from nexau.definition import StdioServer
+from nexau.definitions.values import StdioServer
 from nexau.synth.agents.candidates import Maker, Options
 from nexau.synth.agents.catalog import (
     SCHEMA,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nexau.definition import Prompt
-from nexau.prompts import compile_prompt, render
+from nexau.definitions.prompts import compile_prompt, render
+from nexau.definitions.values import Prompt
 from nexau.synth.agents.acceptance import faults
 from nexau.synth.agents.candidates import Maker, Options
 from nexau.synth.agents.catalog import Catalog

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from nexau.cli.catalog import find_sources
-from nexau.definition import HttpServer, StdioServer
-from nexau.problems import AgentFileError
-from nexau.profiles import SCHEMA as PROFILE_SCHEMA, Level, Profile, Taken, ToolProfile
-from nexau.schemas import schema_of
+from nexau.definitions.schemas import schema_of
+from nexau.definitions.values import HttpServer, StdioServer
+from nexau.files.problems import AgentFileError
+from nexau.latency.profiles import SCHEMA as PROFILE_SCHEMA, Level, Profile, Taken, ToolProfile
 from nexau.synth.agents.catalog import (
     Catalog,
     CatalogServer,

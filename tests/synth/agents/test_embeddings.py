@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.agents import embeddings
 from nexau.synth.agents.embeddings import LAYERS, MiniLM, open_embedder
 

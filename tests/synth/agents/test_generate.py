@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 import nexau
-from nexau.agentfile import check_agent
-from nexau.definition import DefinitionError, StdioServer
+from nexau.definitions.agentfile import check_agent
+from nexau.definitions.values import DefinitionError, StdioServer
 from nexau.synth.agents.candidates import Options
 from nexau.synth.agents.catalog import Catalog, encode_catalog, read_catalog
 from nexau.synth.agents.drafts import Record

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nexau.definition import Server
+from nexau.definitions.values import Server
 from nexau.synth.agents.candidates import Maker
 from nexau.synth.agents.catalog import Catalog
 from nexau.synth.agents.drafts import Finisher

@@ -11,7 +11,7 @@ np = pytest.importorskip("numpy")
 
 from msgspec.structs import replace  # noqa: E402
 
-from nexau.definition import DefinitionError  # noqa: E402
+from nexau.definitions.values import DefinitionError  # noqa: E402
 from nexau.models.base import ToolCall  # noqa: E402
 from nexau.synth.data.curate import Candidate, Curator, Wanted, read_again  # noqa: E402
 from nexau.synth.data.decontaminate import Decontaminator, evaluation_texts  # noqa: E402

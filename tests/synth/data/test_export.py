@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.models.base import ToolCall
 from nexau.synth.ancestry import trace
 from nexau.synth.data.convert import Options

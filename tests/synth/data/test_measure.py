@@ -11,8 +11,8 @@ pytest.importorskip("numpy")
 
 from msgspec.structs import replace
 
+from nexau.latency.profiles import read_profile
 from nexau.models.base import ToolCall
-from nexau.profiles import read_profile
 from nexau.synth.data.checks.facts import Facts, Limits, ToolBook
 from nexau.synth.data.measure import Measure, Meter, Value, judge
 from nexau.synth.data.page import page

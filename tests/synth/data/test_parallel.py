@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from nexau.definition import DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.synth.data.checks.facts import Limits
 from nexau.synth.data.convert import Options
 from nexau.synth.data.jobs import CheckJob, Done, ExportJob, MeasureJob, whole

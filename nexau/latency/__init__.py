@@ -1,0 +1,1 @@
+"""Latency of real servers: measured, kept in profiles, replayed, compared."""

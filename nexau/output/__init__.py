@@ -1,0 +1,1 @@
+"""Where trajectories go: sinks and their policies."""

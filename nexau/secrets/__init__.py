@@ -1,0 +1,1 @@
+"""Secrets kept out of whatever leaves the process."""

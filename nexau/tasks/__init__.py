@@ -1,0 +1,1 @@
+"""Tasks as a stream, and what a run gives its slots."""
