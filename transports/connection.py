@@ -22,6 +22,7 @@ from nexau.transports.pending import Lost
 from nexau.transports.process import GRACE, Process, ProcessError, open_process
 from nexau.transports.protocol import Progress, Result, ToolSpec
 from nexau.transports.scoping import background, transparent
+from nexau.transports.sdklog import spare
 from nexau.transports.stdio import Stdio
 from nexau.transports.streamable_http import StreamableHttp
 from nexau.transports.subscription import announces_tools, subscribe
@@ -287,6 +288,7 @@ class _Opening:
     async def _attempt(self, stack: AsyncExitStack, *, probe: bool) -> Connection | None:
         """None when the process ended at our probe. Raises ConnectionFailed."""
         channel, process = await self._channel(stack)
+        spare()
         rpc = JsonRpc(channel, max_unasked=self._target.caps.unasked)
         connection = Connection(self._name, rpc, channel, process, self._target)
         session = await stack.enter_async_context(

@@ -89,10 +89,11 @@ async def test_structured_content_without_end() -> None:
 
 @pytest.mark.parametrize("attack", ["flood", "garbage", "progress"])
 async def test_floods_end_the_session(attack: str) -> None:
-    async with opened() as server:
+    # A tenth of what is borne by default: on a busy machine too, that many are read in 10 s.
+    async with opened(caps=Caps(unasked=2_000)) as server:
         result = await call(server, attack)
         reason = await server.wait_closed()
-        assert reason == "it sent more than 20,000 messages in 10 s unasked"
+        assert reason == "it sent more than 2,000 messages in 10 s unasked"
         assert result.error_class == "unavailable"
         assert (await call(server, "echo")).error_class == "unavailable"
     async with opened(caps=Caps(unasked=100_000)) as server:
