@@ -43,7 +43,7 @@ test: $(VENV)/dev
 	@$(VENV)/bin/python -m pytest -n 4 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/dev
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m slow \
+	@$(VENV)/bin/python -m pytest -n 3 --dist loadfile -m slow \
 	    -o faulthandler_timeout=900 $(ARGS)
 
 # As long as it is told to: SECONDS of it, or SEEDS seeds, whichever ends first.

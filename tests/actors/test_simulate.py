@@ -29,6 +29,7 @@ def test_a_seed_replays_to_the_same_trace() -> None:
     assert run_seed(1).digest != run_seed(2).digest
 
 
+@pytest.mark.slow
 def test_a_seed_replays_in_another_process() -> None:
     command = [sys.executable, "-m", "nexau.actors.simulate", "--seed", "7", "--trace"]
     runs = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]

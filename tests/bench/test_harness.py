@@ -55,6 +55,7 @@ def test_a_question_is_answered_for_all_contenders_in_turn(tmp_path: Path) -> No
         assert cell.figures["peak_rss"].median > 1 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "case"),
     [

@@ -19,6 +19,7 @@ def file(place: Path) -> Path:
     return place / "t.jsonl"
 
 
+@pytest.mark.slow
 def test_the_commands_write_the_same_with_workers(call: Call, file: Path, place: Path) -> None:
     source = str(file)
     outputs: list[list[bytes]] = []

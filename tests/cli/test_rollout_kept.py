@@ -87,6 +87,7 @@ def test_a_run_is_a_directory(call: Call, place: Path) -> None:
     assert not call("rollout", "--resume", "run").lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [(1, 1), (2, 1), (2, 2)], ids=str)
 def test_kill_9_and_on(
     process: Start, call: Call, place: Path, slow: Path, workers: tuple[int, int]
@@ -127,6 +128,7 @@ def test_ctrl_c_and_on(process: Start, call: Call, place: Path, slow: Path) -> N
     assert {each["status"] for each in kept(place)} == {"completed"}
 
 
+@pytest.mark.slow
 def test_tasks_from_stdin_are_on_record(
     process: Start, call: Call, place: Path, slow: Path
 ) -> None:

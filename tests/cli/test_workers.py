@@ -82,6 +82,7 @@ def test_the_same_trajectories_as_in_one_process(process: Start, place: Path) ->
     assert two["peak_memory_bytes"] > one["peak_memory_bytes"]
 
 
+@pytest.mark.slow
 def test_both_work_and_ctrl_c_seals_what_they_run(process: Start, place: Path) -> None:
     write_tasks(place / "long.jsonl", [task(FOREVER, id=str(i)) for i in range(20)])
     options = ["-c", "4", "--workers", "2", "--emit", "events", "--grace", "0.1"]
@@ -108,6 +109,7 @@ def test_one_ctrl_c_lets_what_runs_finish(process: Start, place: Path) -> None:
     assert 4 <= statuses["completed"] < 40
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_the_run(process: Start, place: Path) -> None:
     running = process("rollout", "agent.yaml", "tasks.jsonl", "--repeat", "100000", "-w", "2")
     assert running.stdout is not None
@@ -116,6 +118,7 @@ def test_a_reader_that_leaves_ends_the_run(process: Start, place: Path) -> None:
     assert running.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_fails_the_run(process: Start, place: Path) -> None:
     write_tasks(place / "long.jsonl", [task(1.0, id=str(i)) for i in range(6)])
     options = ["-c", "4", "--workers", "2", "--emit", "events"]

@@ -67,6 +67,7 @@ def taking() -> Iterator[Taking]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_every_sink_has_each_trajectory_once(process: Start, place: Path, taking: Taking) -> None:
     url = f"http://127.0.0.1:{taking.server_port}/lines"
     running = process(
@@ -99,6 +100,7 @@ def test_every_sink_has_each_trajectory_once(process: Start, place: Path, taking
     }
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_with_its_sinks(process: Start, place: Path) -> None:
     write_tasks(place / "long.jsonl", [task(0.2, id=str(i)) for i in range(24)])
     options = ["-w", "2", "-c", "4", "--sink", "all.jsonl", "--sink", "events.jsonl,emit=events"]
@@ -127,6 +129,7 @@ def test_a_run_that_is_killed_goes_on_with_its_sinks(process: Start, place: Path
     assert json.loads(out)["lines"] == 24
 
 
+@pytest.mark.slow
 def test_a_slow_reader_of_stdout_that_spills_does_not_hold_the_run_up(
     process: Start, place: Path
 ) -> None:

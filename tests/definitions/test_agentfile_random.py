@@ -72,6 +72,7 @@ def read(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @given(value=values | agents)
 @settings(max_examples=200, deadline=None)
 def test_values(folder: Path, value: Any) -> None:

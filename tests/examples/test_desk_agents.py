@@ -44,6 +44,7 @@ def test_the_agent_files_load(file: str) -> None:
     assert [child.name for child in agent.agents[1].agents] == ["auditor"]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize(("file", "count"), [("agent.http.yaml", 72), ("agent.stdio.yaml", 27)])
 async def test_every_rollout_sees_a_state_of_its_own(file: str, count: int) -> None:

@@ -157,6 +157,7 @@ def site() -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 async def test_fetch_reads_a_page_of_the_loopback_interface() -> None:
     need("fetch")
     with site() as port:

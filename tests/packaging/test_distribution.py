@@ -111,6 +111,7 @@ wrong: int = agent.name
 """
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_our_types(tmp_path: Path) -> None:
     """From outside the project, through the (editable) install."""
     (tmp_path / "consumer.py").write_text(CONSUMER)

@@ -182,6 +182,7 @@ def chatty() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("emit", ["trajectories", "events"])
 def test_a_key_said_two_letters_at_a_time(place: Place, chatty: str, emit: str) -> None:
     model = f'kind: openai, name: m, base_url: "{chatty}", api_key_env: MODEL_KEY, stream: true'

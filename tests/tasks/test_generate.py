@@ -176,6 +176,7 @@ def test_words() -> None:
     assert label("order_id") == "order number"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     out, whole = tmp_path / "t.jsonl", tmp_path / "whole.jsonl"
 

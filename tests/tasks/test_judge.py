@@ -109,6 +109,7 @@ async def test_a_check_that_no_world_here_can_answer_is_an_error(check: Any) -> 
         await WorldJudge({}).judge(ended(check))
 
 
+@pytest.mark.slow
 def test_scores_of_several_processes_are_added_up(tmp_path: Path) -> None:
 
     agent_file(tmp_path)

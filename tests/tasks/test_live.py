@@ -86,6 +86,7 @@ def calls_of(task: nexau.Task) -> list[str]:
     return [call["name"] for part in parts for turn in part["turns"] for call in turn]
 
 
+@pytest.mark.slow
 def test_only_tools_that_read_are_called(alone: Run) -> None:
     assert alone.called == {"list_books", "get_book", "tick"}
     used = {call for task in alone.tasks for call in calls_of(task)}

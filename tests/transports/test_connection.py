@@ -282,6 +282,7 @@ async def test_calls_in_flight_end_when_the_block_does() -> None:
     assert [result.error_class for result in results] == ["unavailable"]
 
 
+@pytest.mark.slow
 async def test_a_hundred_sessions_leave_nothing_open() -> None:
     async def one() -> None:
         async with misbehaving() as server:

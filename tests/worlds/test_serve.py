@@ -215,6 +215,7 @@ def test_the_command_serves_stdio_on_both_loops(backend: str, tmp_path: Path) ->
     assert answers[1]["result"]["structuredContent"]["id"] == "M-100"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_served_is_said_with_exit_code_2(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(LENDING.replace("row: member", "row: membr"), "utf-8")

@@ -144,6 +144,7 @@ async def test_the_refused_are_kept_with_their_reasons(tmp_path: Path) -> None:
     assert third == {"index": 3, "file": None, "reasons": ["no answer"]}
 
 
+@pytest.mark.slow
 def test_the_command_says_that_it_is_the_lesser_one(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nexau.cli.main", "synth", "worlds", SPEC]
     options = ["--n", "2", "--seed", "7", "--out", str(tmp_path / "w")]

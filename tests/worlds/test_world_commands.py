@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from nexau.synth.worlds.graph import Edge, tool_graph
 from tests.worlds.serving import RETAIL, served
@@ -55,6 +56,7 @@ def test_check(tmp_path: Path) -> None:
     assert "1 of 2 worlds are fine" in done.stderr
 
 
+@pytest.mark.slow
 def test_state_and_reset_of_a_shared_world() -> None:
     with served(RETAIL, "--no-latency", "--expose-state", "--sessions", "shared") as url:
         before = nexau("state", url, "--what", "hash")

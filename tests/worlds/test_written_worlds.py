@@ -103,6 +103,7 @@ async def test_a_world_is_written_in_stages_and_tried(tmp_path: Path) -> None:
     assert SPEC in server.requests[0]["messages"][1]["content"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["malformed", "truncated", "refuse", "empty", "broken", "slow", "fenced"]
 )

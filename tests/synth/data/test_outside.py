@@ -194,6 +194,7 @@ def trained(conversation: Conversation) -> Conversation:
     return Conversation(tuple(turns), conversation.tools)
 
 
+@pytest.mark.slow
 @given(conversation=conversations(plain_values, plain, reasoning=False))
 @LENIENT
 def test_hermes_is_the_template_of_qwen3(oracle: Oracle, conversation: Conversation) -> None:
@@ -307,6 +308,7 @@ def mistral_messages(conversation: Conversation) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
 @given(conversation=conversations())
 @LENIENT

@@ -105,6 +105,7 @@ class _Dies:
         return 0
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_told(file: Path) -> None:
     with pytest.raises(ProcessDied):
         list(in_order(_Dies, [file], 2))
