@@ -149,4 +149,5 @@ def process(place: Path) -> Iterator[Start]:
     yield start
     for each in started:
         each.kill()
-        each.communicate()
+        # Whoever it started and left has its pipes still: that is a failure, and no reason to hang.
+        each.communicate(timeout=60)
