@@ -1,9 +1,10 @@
 """What a run's directory tells of the run: its state, its counts, whether it is sound."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 from msgspec import Struct
@@ -111,8 +112,18 @@ def state_of(root: Path, *, files: Files | None = None) -> RunState:
         unfinished=len(places),
         turns_on_record=turns,
         restarts=sum(bool(each.restarts) for each in found.unfinished.values()),
-        bytes=sum(os.path.getsize(path) for path in root.rglob("*") if path.is_file()),  # noqa: PTH202
+        bytes=_bytes(root),
     )
+
+
+def _bytes(root: Path) -> int:
+    """Of all its files; one may go away meanwhile, where the run goes on."""
+    found = 0
+    for path in root.rglob("*"):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found += status.st_size if S_ISREG(status.st_mode) else 0
+    return found
 
 
 def count(files: Files, root: Path) -> Counts:

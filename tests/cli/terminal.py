@@ -34,7 +34,7 @@ def on_terminal(
         os.close(terminal)
         shown = _all(screen)
         os.close(screen)
-        code = process.wait(60)
+        code = process.wait(150)
     text = shown.decode().replace("\r\n", "\n")
     return code, text if colour else CONTROL.sub("", text)
 

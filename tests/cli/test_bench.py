@@ -21,7 +21,7 @@ def test_the_questions(call: Call) -> None:
 
 def test_arguments_are_passed_on(process: Start) -> None:
     running = process("bench", "rollouts", "--help")
-    out, _ = running.communicate(timeout=60)
+    out, _ = running.communicate(timeout=150)
     assert running.returncode == 0
     assert b"bench.rollouts" in out
 

@@ -25,7 +25,7 @@ def test_the_seed_decides(call: Call) -> None:
 
 def test_tasks_from_stdin(process: Start, place: Path) -> None:
     running = process("rollout", "agent.yaml", "-")
-    out, err = running.communicate((place / "tasks.jsonl").read_bytes(), timeout=60)
+    out, err = running.communicate((place / "tasks.jsonl").read_bytes(), timeout=150)
     assert running.returncode == 0
     assert len(out.splitlines()) == 5
     assert b"5 in" in err

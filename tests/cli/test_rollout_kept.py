@@ -4,6 +4,8 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -16,6 +18,7 @@ from tests.cli.conftest import Call, Start, task, write_tasks
 
 WAIT = 180.0
 """Seconds for anything, on a machine that is busy."""
+STILL = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
 
 def kept(place: Path) -> list[dict[str, Any]]:
@@ -38,6 +41,10 @@ def under_way(place: Path) -> bool:
     return len(kept(place)) >= 4 and state_of(run).turns_on_record > 0
 
 
+def still(family: list[psutil.Process]) -> bool:
+    return all(each.status() in STILL for each in family)
+
+
 def halted(process: Popen[bytes], place: Path) -> list[psutil.Process]:
     """The run with its workers, all of them stopped at a moment when it is `under_way`."""
     deadline = time.monotonic() + WAIT
@@ -46,12 +53,16 @@ def halted(process: Popen[bytes], place: Path) -> list[psutil.Process]:
         assert time.monotonic() < deadline
         top = psutil.Process(process.pid)
         family = [top, *top.children(recursive=True)]
-        for each in family:
-            each.suspend()
-        if under_way(place):
-            return family
-        for each in family:
-            each.resume()
+        # Whatever goes wrong, nobody stays stopped: nothing could end that.
+        with suppress(psutil.NoSuchProcess), ExitStack() as resumed:
+            for each in family:
+                resumed.callback(each.resume)
+                each.suspend()
+            # A signal is on its way for a moment.
+            until(partial(still, family))
+            if under_way(place):
+                resumed.pop_all()
+                return family
         time.sleep(0.05)
 
 

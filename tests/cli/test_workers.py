@@ -45,7 +45,7 @@ def nobody_left(place: Path) -> Iterator[None]:
     """No worker that was started in this place outlives its test."""
     yield
     left = [each for each in psutil.process_iter() if _is_ours(each, place)]
-    assert not psutil.wait_procs(left, timeout=30)[1]
+    assert not psutil.wait_procs(left, timeout=150)[1]
 
 
 def _is_ours(process: psutil.Process, place: Path) -> bool:
@@ -71,7 +71,7 @@ def test_the_same_trajectories_as_in_one_process(process: Start, place: Path) ->
         summary = f"summary-{count}.json"
         options = ["--repeat", "6", "-c", "4", "--workers", count, "--summary", summary]
         running = process("rollout", "agent.yaml", "tasks.jsonl", *options)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=150)
         assert running.returncode == 0, err
         found.append(Counter(stable(json.loads(line)) for line in out.splitlines()))
     one, two = (json.loads((place / f"summary-{n}.json").read_text()) for n in "12")
@@ -115,7 +115,7 @@ def test_a_reader_that_leaves_ends_the_run(process: Start, place: Path) -> None:
     assert running.stdout is not None
     assert running.stdout.readline().endswith(b"}\n")
     running.stdout.close()
-    assert running.wait(60) == 0
+    assert running.wait(150) == 0
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_a_line_that_is_no_task(process: Start, place: Path) -> None:
     with (place / "tasks.jsonl").open("a") as file:
         file.write("[1, 2\n")
     running = process("rollout", "agent.yaml", "tasks.jsonl", "--workers", "2")
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=150)
     assert running.returncode == 2
     assert len(out.splitlines()) == 5
     assert b"tasks.jsonl:6" in err
@@ -158,7 +158,7 @@ def test_a_line_that_is_no_task(process: Start, place: Path) -> None:
 def test_what_is_wrong_with_an_agent_is_told_once(process: Start, place: Path) -> None:
     (place / "agent.yaml").write_text("name: a\nmodel: plan\ntools: [cli_doings:nothing]\n")
     running = process("rollout", "agent.yaml", "tasks.jsonl", "--workers", "2")
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=150)
     assert (running.returncode, out) == (2, b"")
     assert err.count(b"cli_doings") == 1
 
@@ -168,7 +168,7 @@ def test_a_server_that_cannot_start(process: Start, place: Path) -> None:
     text = "name: a\nmodel: plan\ntools: [{mcp: x}]\nmcp_servers: {x: {command: no-such-command}}\n"
     (place / "agent.yaml").write_text(text)
     running = process("rollout", "agent.yaml", "tasks.jsonl", "--workers", "2")
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=150)
     assert (running.returncode, out) == (1, b"")
     assert b"no-such-command" in err
     assert b"Traceback" not in err

@@ -59,7 +59,7 @@ class Place:
             env={**os.environ, "SHOP_SECRET": CANARY, "MODEL_KEY": KEY, **environ},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
         )
         return done.returncode, done.stdout, done.stderr
 

@@ -43,4 +43,4 @@ def served(world: Path, *options: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(150)

@@ -210,7 +210,7 @@ def test_the_command_serves_stdio_on_both_loops(backend: str, tmp_path: Path) ->
         process.stdin.flush()
         answers = [msgspec.json.decode(process.stdout.readline()) for _ in range(2)]
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(150) == 0
     assert answers[0]["result"]["serverInfo"]["name"] == "lending"
     assert answers[1]["result"]["structuredContent"]["id"] == "M-100"
 
