@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from bench.cases import Case
 from bench.work import script
+from nexau.transports.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 WORLD = HERE.parent / "examples/worlds/retail-returns.yaml"
@@ -47,7 +47,7 @@ def command(case: Case, cores: str, *extra: str) -> list[str]:
 @contextmanager
 def http_server(case: Case, cores: str) -> Iterator[Server]:
     """The HTTP server of a case, until the block ends. Raises `ServerFailed`."""
-    port = _free_port() if case.server == "desk" else 0
+    port = free_port() if case.server == "desk" else 0
     extra = ["--port", str(port)] if port else []
     if case.isolated:
         extra.append("--sessions")
@@ -127,10 +127,3 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
         else:
             return
     raise ServerFailed(f"{url}: no answer within {START_SECONDS:g} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

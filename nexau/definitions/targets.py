@@ -1,7 +1,6 @@
 """Where a server of an agent file is to be found: placeholders filled in, paths resolved."""
 
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from nexau.secrets.redaction import SECRETS
 from nexau.sessions import Target
 from nexau.transports.confinement import Confinement
 from nexau.transports.connection import HttpTarget, StdioTarget
+from nexau.transports.ports import free_port
 
 
 def locate(
@@ -34,7 +34,7 @@ def locate(
         command, cwd = _python(config.command), _cwd(config, base)
         args = tuple(_here(arg, base) for arg in config.args)
         return StdioTarget(command, args, env, cwd, confine, config.caps, pins), None
-    port = _free_port() if config.command is not None else 0
+    port = free_port() if config.command is not None else 0
     url = expand_env(config.url, os.environ, f"{name}.url").replace("{port}", str(port))
     SECRETS.add(urlsplit(url).password or "")
     own = config.sessions == "rollout"
@@ -76,10 +76,3 @@ def _cwd(config: StdioServer | HttpServer, base: Path | None) -> str | None:
     if config.cwd is None:
         return str(base) if base is not None else None
     return str(base / config.cwd) if base is not None else config.cwd
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -7,7 +7,6 @@ often it was cut off.
 import json
 import os
 import random
-import socket
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -133,10 +132,3 @@ def serve(order: dict[str, Any]) -> None:
         Model.log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     server = _Server(("127.0.0.1", order["port"]), handler)
     server.serve_forever(poll_interval=1.0)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nexau.journal.overview import state_of
+from nexau.transports.ports import free_port
 from tests.chaos.certificates import contexts
 from tests.chaos.disk import Disk
 from tests.chaos.invariants import broken
@@ -19,7 +20,6 @@ from tests.chaos.processes import command, inherited, kept_open, marked, state
 from tests.chaos.proxy import Proxy
 from tests.chaos.report import Report
 from tests.chaos.schedule import Fault, Life, Schedule
-from tests.chaos.services import free_port
 from tests.chaos.setting import write_setting
 
 AT_MOST = 300.0

@@ -23,9 +23,10 @@ from nexau.models.base import ModelRequest, ToolMessage, Turn
 from nexau.servers import ToolsUnavailable
 from nexau.testing import FunctionPolicy, calls, turns
 from nexau.trajectory import Trajectory
+from nexau.transports.ports import free_port
 from nexau.transports.process import open_process
 from nexau.transports.protocol import Limits, Text
-from tests.transports.ports import free_port, listening
+from tests.transports.ports import listening
 
 pytestmark = pytest.mark.anyio
 

@@ -1,16 +1,8 @@
 """Ports of the loopback interface, for servers that are processes."""
 
-import socket
-
 import anyio
 
 PATIENT = 60.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def listening(port: int) -> None:

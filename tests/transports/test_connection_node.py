@@ -12,9 +12,10 @@ import anyio
 import pytest
 
 from nexau.transports.connection import Connection, HttpTarget, StdioTarget, open_connection
+from nexau.transports.ports import free_port
 from nexau.transports.process import open_process
 from nexau.transports.protocol import Image, Progress, Result, Text
-from tests.transports.ports import free_port, listening
+from tests.transports.ports import listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.node]
 

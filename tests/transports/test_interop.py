@@ -30,9 +30,10 @@ from nexau.transports.connection import (
     StdioTarget,
     open_connection,
 )
+from nexau.transports.ports import free_port
 from nexau.transports.process import open_process
 from nexau.transports.protocol import Progress, Result, Text
-from tests.transports.ports import free_port, listening
+from tests.transports.ports import listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.outside, pytest.mark.slow]
 

@@ -13,9 +13,10 @@ from mcp.client.auth import OAuthFlowError
 from nexau.transports.authorized import AuthorizedHttp
 from nexau.transports.connection import ConnectionFailed, HttpTarget, open_connection
 from nexau.transports.http import open_http
+from nexau.transports.ports import free_port
 from nexau.transports.process import open_process
 from nexau.transports.protocol import ErrorClass, Progress
-from tests.transports.ports import free_port, listening
+from tests.transports.ports import listening
 from tests.transports.servers.fake_http import (
     PATIENT,
     SHORT,

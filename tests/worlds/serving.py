@@ -10,16 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from nexau.transports.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 RETAIL = ROOT / "examples" / "worlds" / "retail-returns.yaml"
 COMMAND = (sys.executable, "-m", "nexau.cli.main", "world", "serve")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

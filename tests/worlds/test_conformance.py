@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.wire.conformance import install
-from tests.worlds.serving import free_port, wait_for_port
+from nexau.transports.ports import free_port
+from tests.worlds.serving import wait_for_port
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
