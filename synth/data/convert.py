@@ -104,6 +104,8 @@ def parts(trajectory: AnyTrajectory, tables: ToolTables) -> list[Part]:
 def _by_agent(trajectory: AnyTrajectory) -> dict[str, list[AnyStep]]:
     made: dict[str, list[AnyStep]] = {}
     steps: tuple[AnyStep, ...] = trajectory.steps
+    if len({step.agent for step in steps}) == 1:
+        return {steps[0].agent: list(steps)}
     for step in steps:
         made.setdefault(step.agent, []).append(step)
     return made

@@ -81,7 +81,7 @@ class Segment(Struct, gc=False):
     text: str
 
 
-class _Record(Struct, omit_defaults=True):
+class Record(Struct, omit_defaults=True):
     segments: list[Segment]
     tools: Raw = Raw(b"[]")
     id: str = ""
@@ -119,7 +119,7 @@ class Chat(Format):
     """Whether tools are declared in front of the user's last message, not at the opening."""
 
     def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(_Record)
+        self._decoder = msgspec.json.Decoder(Record)
         self._read_tools = ToolReader()
         self.declared = Tools(self.declare)
 
@@ -199,7 +199,7 @@ class Chat(Format):
     def write(self, conversation: Conversation, head: Head) -> bytes:
         segments = self.segments(conversation)
         tools = raw_tools(conversation.tools)
-        return _encode(_Record(segments, tools, head.id, head.lineage, head.reward))
+        return _encode(Record(segments, tools, head.id, head.lineage, head.reward))
 
     def segments(self, conversation: Conversation) -> list[Segment]:
         turns = conversation.turns

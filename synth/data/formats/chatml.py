@@ -3,7 +3,8 @@
 from typing import ClassVar
 
 from nexau.synth.data.conversation import Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, between
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, between
 
 _START = "<|im_start|>"
 _END = "<|im_end|>\n"
@@ -12,7 +13,7 @@ _SAID, _ASKED, _CLOSED = len(_ASSISTANT), len(_USER), len(_END)
 _THINK, _THOUGHT = "<think>\n", "\n</think>\n\n"
 
 
-class ChatML(Chat):
+class ChatML(Brisk):
     separator: ClassVar[str] = "\n\n"
     """Between the system prompt and the tools."""
 

@@ -13,7 +13,8 @@ import re
 from typing import ClassVar
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, dumps, loads
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, dumps, loads
 from nexau.transports.protocol import ToolSpec
 
 BEGIN = "<｜begin▁of▁sentence｜>"
@@ -34,10 +35,11 @@ _PARTS_31 = re.compile(
 )
 
 
-class DeepSeekV3(Chat):
+class DeepSeekV3(Brisk):
     name = "deepseek-v3"
     leaves_out = "ids, is_error, reasoning"
     reasons = False
+    marks = ("<｜", "</think>")
     outputs: ClassVar[tuple[str, str]] = (OUTPUTS, OUTPUTS_END)
     assistant: ClassVar[str] = ASSISTANT
 

@@ -12,7 +12,8 @@ import re
 from typing import Any
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, between, dumps, tool_json
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, between, dumps, tool_json
 from nexau.synth.data.formats.hermes import INTRODUCTION
 from nexau.synth.data.formats.typed import bare_value, glm_value, inferred, properties
 from nexau.transports.protocol import ToolSpec
@@ -32,7 +33,7 @@ _END = (
 )
 
 
-class GLM45(Chat):
+class GLM45(Brisk):
     name = "glm-4.5"
     leaves_out = "ids, is_error"
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, dumps, loads
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, dumps, loads
 from nexau.transports.protocol import ToolSpec
 
 _START, _MESSAGE, _CHANNEL = "<|start|>", "<|message|>", "<|channel|>"
@@ -37,8 +38,9 @@ _SAID = re.compile(
 _AGAIN = f"{_START}assistant"
 
 
-class Harmony(Chat):
+class Harmony(Brisk):
     name = "harmony"
+    marks = ("<|",)
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:

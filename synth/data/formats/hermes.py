@@ -33,6 +33,7 @@ _END = (
 
 class Hermes(ChatML):
     name = "hermes"
+    marks = ("<|im_", "<tool_", "</tool_", "<think>", "</think>")
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:

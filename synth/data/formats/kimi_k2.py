@@ -9,7 +9,8 @@ import json
 import re
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, dumps, loads, tool_json
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, dumps, loads, tool_json
 from nexau.transports.protocol import ToolSpec
 
 _MIDDLE, _END = "<|im_middle|>", "<|im_end|>"
@@ -25,10 +26,11 @@ _TURN = re.compile(r"<\|im_(system|user|assistant)\|>(.*?)<\|im_middle\|>", re.D
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class KimiK2(Chat):
+class KimiK2(Brisk):
     name = "kimi-k2"
     leaves_out = "ids, is_error, reasoning"
     reasons = False
+    marks = ("<|",)
 
     def identity(self, call: Call, number: int) -> str:
         return f"functions.{call.name}:{number}"

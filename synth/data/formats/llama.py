@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, dumps, tool_json
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, dumps, tool_json
 from nexau.transports.protocol import ToolSpec
 
 _BEGIN = "<|begin_of_text|>"
@@ -39,7 +40,7 @@ _HOW_PYTHONIC = (
 )
 
 
-class _Llama(Chat):
+class _Llama(Brisk):
     leaves_out = "ids, is_error, reasoning"
     reasons = False
     environment: ClassVar[str] = "Environment: ipython\n"
@@ -104,6 +105,8 @@ class _Llama(Chat):
 
 class Llama31(_Llama):
     name = "llama-3.1"
+    marks = ("<|",)
+    json_results = True
     content_with_calls = False
     calls_at_once = 1
 

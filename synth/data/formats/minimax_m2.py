@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.chat import Chat, Part, Said, between, dumps
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, between, dumps
 from nexau.synth.data.formats.typed import bare_value, minimax_value, properties
 from nexau.transports.protocol import ToolSpec
 
@@ -32,7 +33,7 @@ _DECLARED_END = (
 )
 
 
-class MiniMaxM2(Chat):
+class MiniMaxM2(Brisk):
     name = "minimax-m2"
     leaves_out = "ids, is_error"
 

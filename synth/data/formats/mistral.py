@@ -25,7 +25,8 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.synth.data.formats.chat import Chat, Part, Said, dumps, loads, tool_json
+from nexau.synth.data.formats.brisk import Brisk
+from nexau.synth.data.formats.chat import Part, Said, dumps, loads, tool_json
 from nexau.transports.protocol import ToolSpec
 
 _BOS, _EOS = "<s>", "</s>"
@@ -50,8 +51,9 @@ def nine(number: int, name: str) -> str:
     return "".join(digits)
 
 
-class _Mistral(Chat):
+class _Mistral(Brisk):
     reasons = False
+    marks = ("[TOOL_", "[/", "[INST", "[AVAIL", "[ARGS", "[CALL_", "[SYSTEM", "<s>", "</s>")
     tools_before_user = True
     space = ""
     """After a marker."""

@@ -1,0 +1,279 @@
+"""Text formats in one pass: what the way by a conversation does, for a rollout without surprises.
+
+A turn that is one call and nothing else is put together from the frame that the format's own writer
+gives for its tool. The record is decoded and compared field by field; the arguments of those calls
+are decoded from its text, all at once; every other turn of the assistant goes through the format's
+own reader. What readers part a text at (`marks`) must stand in none of its values: then they part
+it where the writer did. In any other case the long way decides.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from nexau.models.base import Message, SystemMessage, ToolCall, UserMessage
+from nexau.synth.data.conversation import Assistant, Call, Observation, Results, Unfit
+from nexau.synth.data.convert import Options
+from nexau.synth.data.formats.base import Head, bare, raw_tools
+from nexau.synth.data.formats.chat import Chat, Record, Segment, dumps
+from nexau.synth.data.spoken import AnyResult, AnyStep
+from nexau.transports.protocol import Text, ToolSpec
+
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+_decode_lines = msgspec.json.Decoder(dict[str, Any]).decode_lines
+_raws = msgspec.json.Decoder(list[Raw]).decode
+_SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
+_ALIKE = frozenset({str, int, bool, type(None)})
+_ID, _SEEN = "@id@", "@seen@"
+_KEPT = 4096
+
+
+class Frame(Struct, frozen=True, gc=False):
+    """What stands around the arguments, and the result, of a call of one tool."""
+
+    opened: str
+    closed: str
+    shown: str
+    end: str
+    numbered: bool
+    """Whether the id stands in it."""
+
+
+class _Open(Struct):
+    """A record in the making."""
+
+    tools: tuple[ToolSpec, ...]
+    segments: list[Segment]
+    pending: list[str]
+    """Texts since the last segment."""
+    values: list[str]
+    """All that the record holds, to look for marks in."""
+    before: str = ""
+    number: int = 0
+    """Of the next call."""
+
+
+class Brisk(Chat):
+    marks: ClassVar[tuple[str, ...]] = ()
+    """One of these is in everything that a reader of the format looks for between values. None: the
+    format has no quick way."""
+    json_results: ClassVar[bool] = False
+    """Whether results are JSON texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._frames: dict[str, Frame | None] = {}
+
+    def quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        if not self.marks:
+            return None
+        try:
+            return self._quick(steps, bare(tools), head, options)
+        except Unfit:
+            return None
+
+    def _quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        silent = [step.calls[0] for step in steps if _silent(step, reasons=self.reasons)]
+        texts = self.written(silent, tools)
+        system, prompt = _system(steps[0].prompt)
+        declared = self.declared(tools)
+        if texts is None or system == "":
+            return None
+        if self.tools_before_user and declared and (len(prompt) != 1 or _later(steps)):
+            return None
+        opening = self.opening(system, declared)
+        made = _Open(tools, [], [opening], [system or "", *texts])
+        if self.tools_before_user and declared:
+            made.pending.append(declared)
+        if not self._turns_of(made, steps, prompt, iter(texts), options):
+            return None
+        # Nothing may stand in a value that a reader would take for more than a value.
+        blob = "\n".join(made.values)
+        for mark in self.marks:
+            if mark in blob:
+                return None
+        segments = made.segments
+        if self.read_opening(segments[0].text, declared) != (system, len(opening)):
+            return None
+        record = Record(segments, raw_tools(tools), head.id, head.lineage, head.reward)
+        line = _encode(record)
+        return line if self._decoder.decode(line) == record else None
+
+    def _turns_of(
+        self,
+        made: _Open,
+        steps: list[AnyStep],
+        prompt: tuple[Message, ...],
+        texts: Iterator[str],
+        options: Options,
+    ) -> bool:
+        segments = made.segments
+        after_results = self.header("results")
+        last = len(steps) - 1
+        for index, step in enumerate(steps):
+            given = step.prompt if index else prompt
+            if given and not self._give(made, given):
+                return False
+            header = after_results if made.before == "results" else self.header(made.before)
+            train = options.loss == "all" or index == last
+            if options.mask_errors and train:
+                train = not any(result.is_error for result in step.results)
+            if _silent(step, reasons=self.reasons):
+                said = self._framed_turn(made, step, texts)
+            else:
+                said = self._spoken(made, step, last=index == last)
+            if said is None:
+                return False
+            words, observed = said
+            made.pending.append(header)
+            if train:
+                segments += (Segment(False, "".join(made.pending)), Segment(True, words))
+                made.pending = [observed]
+            else:
+                made.pending += said
+            made.before = "results" if observed else "assistant"
+        if rest := "".join(made.pending):
+            segments.append(Segment(False, rest))
+        return True
+
+    def _framed_turn(
+        self, made: _Open, step: AnyStep, texts: Iterator[str]
+    ) -> tuple[str, str] | None:
+        """The words of a silent turn, and its result."""
+        (call,), results = step.calls, step.results
+        frame = self._frames.get(call.name) or self._frame(call.name)
+        if frame is None or len(results) != 1 or len(results[0].content) != 1:
+            return None
+        seen = results[0].content[0]
+        if type(seen) is not Text:
+            return None
+        text = seen.text
+        made.values.append(text)
+        if self.json_results:
+            text = _encode(text)[1:-1].decode()
+        opened, shown = frame.opened, frame.shown
+        if frame.numbered:
+            identity = self.identity(call, made.number)
+            opened, shown = opened.replace(_ID, identity), shown.replace(_ID, identity)
+        made.number += 1
+        return f"{opened}{next(texts)}{frame.closed}", f"{shown}{text}{frame.end}"
+
+    def written(self, calls: list[ToolCall], tools: tuple[ToolSpec, ...]) -> list[str] | None:
+        """The arguments of calls as they stand between the parts of a frame; None where one would
+        not be read as it was.
+        """
+        arguments = [call.arguments for call in calls]
+        if None in arguments:
+            return None
+        texts = spaced(arguments)  # type: ignore[arg-type]
+        try:
+            read = _decode_lines("\n".join(texts)) if texts else []
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        return texts if _encode_lines(read) == _encode_lines(arguments) else None
+
+    def _frame(self, name: str) -> Frame | None:
+        if name in self._frames:
+            return None
+        if len(self._frames) >= _KEPT:
+            self._frames.clear()
+        made = self._framed(name) if _SAFE(name) else None
+        self._frames[name] = made
+        return made
+
+    def _framed(self, name: str) -> Frame:
+        said = self.said(Assistant("", (Call(_ID, name, {}),)), last=False)
+        opened, _, closed = said.rpartition("{}")
+        results = self.results(Results((Observation(_ID, name, _SEEN),)))
+        shown, _, end = results.partition(_SEEN)
+        return Frame(opened, closed, shown, end, _ID in said or _ID in results)
+
+    def _give(self, made: _Open, prompt: tuple[Message, ...]) -> bool:
+        for message in prompt:
+            if type(message) is not UserMessage or not message.content:
+                return False
+            made.pending.append(self.user(message.content, made.before))
+            made.values.append(message.content)
+            made.before = "user"
+        return True
+
+    def _spoken(self, made: _Open, step: AnyStep, *, last: bool) -> tuple[str, str] | None:
+        """The words of any other turn, and its results, where the words read back equal."""
+        calls = step.calls
+        if len(calls) != len(step.results) or not (calls or step.response):
+            return None
+        if any(c.arguments is None or not _SAFE(c.name) for c in calls):
+            return None
+        named = tuple(
+            [
+                Call(self.identity(c, made.number + n), c.name, c.arguments)
+                for n, c in enumerate(calls)
+            ]
+        )
+        made.number += len(calls)
+        reasoning = (step.reasoning or None) if self.reasons else None
+        turn = Assistant(step.response, named, reasoning)
+        if calls:
+            self._check(turn, step.turn)
+        words = self.said(turn, last=last)
+        read = self.read_said(words, made.tools)
+        meant = [(c.name, c.arguments) for c in calls]
+        if (read.content, read.reasoning) != (turn.content, reasoning):
+            return None
+        if _encode(read.calls) != _encode(meant):
+            return None
+        texts = _texts(step.results)
+        if texts is None:
+            return None
+        made.values += [step.response, reasoning or "", *map(dumps, [c.arguments for c in calls])]
+        made.values += texts
+        if not calls:
+            return words, ""
+        seen = [Observation(c.id, c.name, t) for c, t in zip(named, texts, strict=True)]
+        return words, self.results(Results(tuple(seen)))
+
+
+def _silent(step: AnyStep, *, reasons: bool) -> bool:
+    """Whether a step is one call and nothing else that the format holds."""
+    return len(step.calls) == 1 and not step.response and not (reasons and step.reasoning)
+
+
+def spaced(arguments: list[dict[str, Any]]) -> list[str]:
+    """Each as `chat.dumps` writes it."""
+    for each in arguments:
+        if not _ALIKE.issuperset(map(type, each.values())):
+            return [dumps(each) for each in arguments]
+    if not arguments:
+        return []
+    return b"\n".join(_raws(msgspec.json.format(_encode(arguments), indent=0))).decode().split("\n")
+
+
+def _system(prompt: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
+    if prompt and type(prompt[0]) is SystemMessage:
+        return prompt[0].content, prompt[1:]
+    return None, prompt
+
+
+def _later(steps: list[AnyStep]) -> bool:
+    """Whether a prompt came later than at the first step."""
+    return any(step.prompt for step in steps[1:])
+
+
+def _texts(results: tuple[AnyResult, ...]) -> list[str] | None:
+    made: list[str] = []
+    for result in results:
+        if len(result.content) != 1:
+            return None
+        part = result.content[0]
+        if type(part) is not Text:
+            return None
+        made.append(part.text)
+    return made
