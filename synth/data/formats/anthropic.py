@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from nexau.models.base import UserMessage
 from nexau.synth.data.conversation import (
     Assistant,
     Call,
@@ -25,8 +26,10 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.synth.data.formats.base import Format, Head, Tools, bare, decoded, paired
-from nexau.transports.protocol import ToolSpec
+from nexau.synth.data.convert import Options
+from nexau.synth.data.formats.base import Format, Head, Tools, bare, decoded, paired, parted
+from nexau.synth.data.spoken import AnyResult, AnyStep
+from nexau.transports.protocol import Text, ToolSpec
 
 _encode = msgspec.json.Encoder().encode
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -131,6 +134,34 @@ class Anthropic(Format):
         record = _Record(messages, system, tools, mask, head.id, head.lineage, head.reward)
         return _encode(record)
 
+    def quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        messages: list[_User | _Assistant] = []
+        mask: list[int] = []
+        system, prompt = parted(steps[0].prompt)
+        last = len(steps) - 1
+        for index, step in enumerate(steps):
+            given = step.prompt if index else prompt
+            for message in given:
+                if type(message) is not UserMessage:
+                    return None
+                messages.append(_User(message.content))
+                mask.append(0)
+            weight = 1 if options.loss == "all" or index == last else 0
+            if options.mask_errors and any(result.is_error for result in step.results):
+                weight = 0
+            spoken = _step(step)
+            if spoken is None:
+                return None
+            messages += spoken
+            mask += (weight, 0)[: len(spoken)]
+        listed = _raw(bare(tools))
+        record = _Record(messages, system, listed, mask, head.id, head.lineage, head.reward)
+        line = _encode(record)
+        # To the byte: 1 and 1.0 are equal, and so are objects whose keys are in another order.
+        return line if _encode(self._decoder.decode(line)) == line else None
+
     def read(self, line: bytes) -> Conversation:
         record = decoded(self._decoder, line)
         turns: list[Turn] = [] if record.system is None else [System(record.system)]
@@ -155,6 +186,35 @@ class Anthropic(Format):
             found = tuple(ToolSpec(t.name, t.description, t.input_schema) for t in tools)
             self._known[text] = found
         return found
+
+
+def _step(step: AnyStep) -> tuple[_User | _Assistant, ...] | None:
+    """What was said and what came back, where each call has an id of its own that the API takes,
+    arguments, and one text for a result.
+    """
+    calls = step.calls
+    results: tuple[AnyResult, ...] = step.results
+    if len(calls) != len(results):
+        return None
+    blocks: list[_Block] = []
+    if step.reasoning:
+        blocks.append(_Thinking(step.reasoning))
+    if step.response:
+        blocks.append(_Text(step.response))
+    if not calls:
+        return (_Assistant(blocks or ""),)
+    if len(calls) > 1 and len({call.id for call in calls}) < len(calls):
+        return None
+    seen: list[_Block] = []
+    for call, result in zip(calls, results, strict=True):
+        if call.arguments is None or len(result.content) != 1 or not _ID.fullmatch(call.id):
+            return None
+        content = result.content[0]
+        if type(content) is not Text:
+            return None
+        blocks.append(_Use(call.id, call.name, call.arguments))
+        seen.append(_Result(call.id, content.text, result.is_error))
+    return _Assistant(blocks), _User(seen)
 
 
 def _blocks(turn: Assistant) -> list[_Block] | str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from nexau.models.base import Message, SystemMessage
 from nexau.synth.data.conversation import (
     Assistant,
     Call,
@@ -192,6 +193,13 @@ def _results(turn: Results, calls: tuple[Call, ...], index: int, *, errors: bool
             ]
         )
     )
+
+
+def parted(prompt: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
+    """The system prompt that stands first, and the rest."""
+    if prompt and type(prompt[0]) is SystemMessage:
+        return prompt[0].content, prompt[1:]
+    return None, prompt
 
 
 def position(_: Call, number: int) -> str:

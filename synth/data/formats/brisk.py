@@ -9,15 +9,16 @@ it where the writer did. In any other case the long way decides.
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate, compress
 from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
 
-from nexau.models.base import Message, SystemMessage, ToolCall, UserMessage
+from nexau.models.base import Message, ToolCall, UserMessage
 from nexau.synth.data.conversation import Assistant, Call, Observation, Results, Unfit
 from nexau.synth.data.convert import Options
-from nexau.synth.data.formats.base import Head, bare, raw_tools
+from nexau.synth.data.formats.base import Head, bare, parted, raw_tools
 from nexau.synth.data.formats.chat import Chat, Record, Segment, dumps
 from nexau.synth.data.spoken import AnyResult, AnyStep
 from nexau.transports.protocol import Text, ToolSpec
@@ -41,6 +42,12 @@ class Frame(Struct, frozen=True, gc=False):
     end: str
     numbered: bool
     """Whether the id stands in it."""
+
+    def of(self, identity: str) -> "Frame":
+        """With that id."""
+        opened, shown = self.opened.replace(_ID, identity), self.shown.replace(_ID, identity)
+        closed, end = self.closed.replace(_ID, identity), self.end.replace(_ID, identity)
+        return Frame(opened, closed, shown, end, False)
 
 
 class _Open(Struct):
@@ -66,7 +73,7 @@ class Brisk(Chat):
 
     def __init__(self) -> None:
         super().__init__()
-        self._frames: dict[str, Frame | None] = {}
+        self._frames: dict[str, Frame] = {}
 
     def quick(
         self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
@@ -81,19 +88,20 @@ class Brisk(Chat):
     def _quick(
         self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
     ) -> bytes | None:
-        silent = [step.calls[0] for step in steps if _silent(step, reasons=self.reasons)]
-        texts = self.written(silent, tools)
-        system, prompt = _system(steps[0].prompt)
+        system, prompt = parted(steps[0].prompt)
         declared = self.declared(tools)
-        if texts is None or system == "":
-            return None
-        if self.tools_before_user and declared and (len(prompt) != 1 or _later(steps)):
+        late = self.tools_before_user and declared
+        if system == "" or (late and (len(prompt) != 1 or _later(steps))):
             return None
         opening = self.opening(system, declared)
-        made = _Open(tools, [], [opening], [system or "", *texts])
-        if self.tools_before_user and declared:
-            made.pending.append(declared)
-        if not self._turns_of(made, steps, prompt, iter(texts), options):
+        made = _Open(tools, [], [opening, declared if late else ""], [system or ""])
+        reasons = self.reasons
+        silent = [
+            len(step.calls) == 1 and not step.response and not (reasons and step.reasoning)
+            for step in steps
+        ]
+        pairs = self._pairs(made, steps, silent)
+        if pairs is None or not self._turns_of(made, steps, silent, iter(pairs), options):
             return None
         # Nothing may stand in a value that a reader would take for more than a value.
         blob = "\n".join(made.values)
@@ -111,60 +119,61 @@ class Brisk(Chat):
         self,
         made: _Open,
         steps: list[AnyStep],
-        prompt: tuple[Message, ...],
-        texts: Iterator[str],
+        silent: list[bool],
+        pairs: Iterator[tuple[str, str]],
         options: Options,
     ) -> bool:
-        segments = made.segments
+        segments, pending = made.segments, made.pending
         after_results = self.header("results")
-        last = len(steps) - 1
+        every, masked, last = options.loss == "all", options.mask_errors, len(steps) - 1
         for index, step in enumerate(steps):
-            given = step.prompt if index else prompt
-            if given and not self._give(made, given):
+            if step.prompt and not self._give(made, step.prompt, first=not index):
                 return False
-            header = after_results if made.before == "results" else self.header(made.before)
-            train = options.loss == "all" or index == last
-            if options.mask_errors and train:
-                train = not any(result.is_error for result in step.results)
-            if _silent(step, reasons=self.reasons):
-                said = self._framed_turn(made, step, texts)
-            else:
-                said = self._spoken(made, step, last=index == last)
+            said = next(pairs) if silent[index] else self._spoken(made, step, last=index == last)
             if said is None:
                 return False
             words, observed = said
-            made.pending.append(header)
-            if train:
-                segments += (Segment(False, "".join(made.pending)), Segment(True, words))
-                made.pending = [observed]
+            pending.append(after_results if made.before == "results" else self.header(made.before))
+            if (every or index == last) and not (
+                masked and any(result.is_error for result in step.results)
+            ):
+                segments.append(Segment(False, "".join(pending)))
+                segments.append(Segment(True, words))
+                pending.clear()
             else:
-                made.pending += said
-            made.before = "results" if observed else "assistant"
-        if rest := "".join(made.pending):
+                pending.append(words)
+            pending.append(observed)
+            made.before = "results" if step.calls else "assistant"
+            made.number += len(step.calls)
+        if rest := "".join(pending):
             segments.append(Segment(False, rest))
         return True
 
-    def _framed_turn(
-        self, made: _Open, step: AnyStep, texts: Iterator[str]
-    ) -> tuple[str, str] | None:
-        """The words of a silent turn, and its result."""
-        (call,), results = step.calls, step.results
-        frame = self._frames.get(call.name) or self._frame(call.name)
-        if frame is None or len(results) != 1 or len(results[0].content) != 1:
+    def _pairs(
+        self, made: _Open, every: list[AnyStep], silent: list[bool]
+    ) -> list[tuple[str, str]] | None:
+        """The words of the silent turns, and their results."""
+        steps = list(compress(every, silent))
+        calls = [step.calls[0] for step in steps]
+        texts = self.written(calls, made.tools)
+        seen = _texts(steps)
+        if texts is None or seen is None:
             return None
-        seen = results[0].content[0]
-        if type(seen) is not Text:
-            return None
-        text = seen.text
-        made.values.append(text)
+        frames = [self._frames.get(call.name) or self._frame(call.name) for call in calls]
+        made.values += texts
+        made.values += seen
         if self.json_results:
-            text = _encode(text)[1:-1].decode()
-        opened, shown = frame.opened, frame.shown
-        if frame.numbered:
-            identity = self.identity(call, made.number)
-            opened, shown = opened.replace(_ID, identity), shown.replace(_ID, identity)
-        made.number += 1
-        return f"{opened}{next(texts)}{frame.closed}", f"{shown}{text}{frame.end}"
+            seen = [_encode(text)[1:-1].decode() for text in seen]
+        if frames and frames[0].numbered:
+            counts = accumulate((len(step.calls) for step in every), initial=0)
+            frames = [
+                frame.of(self.identity(call, number))
+                for frame, call, number in zip(frames, calls, compress(counts, silent), strict=True)
+            ]
+        return [
+            (f"{f.opened}{text}{f.closed}", f"{f.shown}{one}{f.end}")
+            for f, text, one in zip(frames, texts, seen, strict=True)
+        ]
 
     def written(self, calls: list[ToolCall], tools: tuple[ToolSpec, ...]) -> list[str] | None:
         """The arguments of calls as they stand between the parts of a frame; None where one would
@@ -180,13 +189,13 @@ class Brisk(Chat):
             return None
         return texts if _encode_lines(read) == _encode_lines(arguments) else None
 
-    def _frame(self, name: str) -> Frame | None:
-        if name in self._frames:
-            return None
+    def _frame(self, name: str) -> Frame:
+        """Raises `Unfit` for a name that might be taken for something else."""
+        if not _SAFE(name):
+            raise Unfit(f"the name {name!r}")
         if len(self._frames) >= _KEPT:
             self._frames.clear()
-        made = self._framed(name) if _SAFE(name) else None
-        self._frames[name] = made
+        made = self._frames[name] = self._framed(name)
         return made
 
     def _framed(self, name: str) -> Frame:
@@ -196,8 +205,8 @@ class Brisk(Chat):
         shown, _, end = results.partition(_SEEN)
         return Frame(opened, closed, shown, end, _ID in said or _ID in results)
 
-    def _give(self, made: _Open, prompt: tuple[Message, ...]) -> bool:
-        for message in prompt:
+    def _give(self, made: _Open, prompt: tuple[Message, ...], *, first: bool) -> bool:
+        for message in parted(prompt)[1] if first else prompt:
             if type(message) is not UserMessage or not message.content:
                 return False
             made.pending.append(self.user(message.content, made.before))
@@ -218,7 +227,6 @@ class Brisk(Chat):
                 for n, c in enumerate(calls)
             ]
         )
-        made.number += len(calls)
         reasoning = (step.reasoning or None) if self.reasons else None
         turn = Assistant(step.response, named, reasoning)
         if calls:
@@ -230,7 +238,7 @@ class Brisk(Chat):
             return None
         if _encode(read.calls) != _encode(meant):
             return None
-        texts = _texts(step.results)
+        texts = _texts([step])
         if texts is None:
             return None
         made.values += [step.response, reasoning or "", *map(dumps, [c.arguments for c in calls])]
@@ -239,11 +247,6 @@ class Brisk(Chat):
             return words, ""
         seen = [Observation(c.id, c.name, t) for c, t in zip(named, texts, strict=True)]
         return words, self.results(Results(tuple(seen)))
-
-
-def _silent(step: AnyStep, *, reasons: bool) -> bool:
-    """Whether a step is one call and nothing else that the format holds."""
-    return len(step.calls) == 1 and not step.response and not (reasons and step.reasoning)
 
 
 def spaced(arguments: list[dict[str, Any]]) -> list[str]:
@@ -256,24 +259,21 @@ def spaced(arguments: list[dict[str, Any]]) -> list[str]:
     return b"\n".join(_raws(msgspec.json.format(_encode(arguments), indent=0))).decode().split("\n")
 
 
-def _system(prompt: tuple[Message, ...]) -> tuple[str | None, tuple[Message, ...]]:
-    if prompt and type(prompt[0]) is SystemMessage:
-        return prompt[0].content, prompt[1:]
-    return None, prompt
-
-
 def _later(steps: list[AnyStep]) -> bool:
     """Whether a prompt came later than at the first step."""
     return any(step.prompt for step in steps[1:])
 
 
-def _texts(results: tuple[AnyResult, ...]) -> list[str] | None:
+def _texts(steps: list[AnyStep]) -> list[str] | None:
+    """Of the results, where each is one text, and each call has one."""
     made: list[str] = []
-    for result in results:
-        if len(result.content) != 1:
+    for step in steps:
+        results: tuple[AnyResult, ...] = step.results
+        if len(results) != len(step.calls):
             return None
-        part = result.content[0]
-        if type(part) is not Text:
-            return None
-        made.append(part.text)
+        for result in results:
+            content = result.content
+            if len(content) != 1 or type(content[0]) is not Text:
+                return None
+            made.append(content[0].text)
     return made

@@ -13,6 +13,7 @@ leaves `[CALL_ID]` out, which the reader here takes as well.
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from nexau.synth.data.conversation import (
@@ -41,6 +42,7 @@ _CALL = re.compile(
 )
 
 
+@lru_cache(4096)
 def nine(number: int, name: str) -> str:
     """An id of nine letters and digits, from the place of the call and its name."""
     value = int.from_bytes(hashlib.sha256(f"{number}:{name}".encode()).digest()[:8])

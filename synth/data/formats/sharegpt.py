@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from nexau.models.base import UserMessage
 from nexau.synth.data.conversation import (
     Assistant,
     Call,
@@ -25,6 +26,7 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
+from nexau.synth.data.convert import Options
 from nexau.synth.data.formats.base import (
     Format,
     Head,
@@ -32,10 +34,14 @@ from nexau.synth.data.formats.base import (
     bare,
     decoded,
     paired,
+    parted,
     position,
     raw_tools,
 )
+from nexau.synth.data.spoken import AnyResult, AnyStep
+from nexau.transports.protocol import Text, ToolSpec
 
+_encode_lines = msgspec.json.Encoder().encode_lines
 _encode = msgspec.json.Encoder().encode
 _THINK = re.compile(r"<think>\n(.*?)\n</think>\n\n", re.DOTALL)
 
@@ -52,6 +58,7 @@ class _Call(Struct, gc=False):
 
 
 _calls = msgspec.json.Decoder(_Call | list[_Call])
+_lines = msgspec.json.Decoder(_Call).decode_lines
 _texts = msgspec.json.Decoder(list[str])
 
 
@@ -96,6 +103,35 @@ class ShareGPT(Format):
         tools = bytes(raw_tools(conversation.tools)).decode()
         return _encode(_Record(entries, system, tools, head.id, head.lineage, head.reward))
 
+    def quick(
+        self, steps: list[AnyStep], tools: tuple[ToolSpec, ...], head: Head, options: Options
+    ) -> bytes | None:
+        entries: list[_Entry] = []
+        calls: list[_Call] = []
+        system, prompt = parted(steps[0].prompt)
+        last = len(steps) - 1
+        for index, step in enumerate(steps):
+            for message in step.prompt if index else prompt:
+                if type(message) is not UserMessage:
+                    return None
+                entries.append(_Entry("human", message.content))
+            loss = options.loss == "all" or index == last
+            if options.mask_errors and any(result.is_error for result in step.results):
+                loss = False
+            spoken = _step(step, calls, loss=loss)
+            if spoken is None:
+                return None
+            entries += spoken
+        listed = bytes(raw_tools(bare(tools))).decode()
+        record = _Record(entries, system, listed, head.id, head.lineage, head.reward)
+        line = _encode(record)
+        back = self._decoder.decode(line)
+        if back != record:
+            return None
+        said = "\n".join([e.value for e in back.conversations if e.kind == "function_call"])
+        # To the byte: 1 and 1.0 are equal, and so are objects whose keys are in another order.
+        return line if _encode_lines(_lines(said) if said else []) == _encode_lines(calls) else None
+
     def read(self, line: bytes) -> Conversation:
         record = decoded(self._decoder, line)
         turns: list[Turn] = [] if record.system is None else [System(record.system)]
@@ -112,6 +148,31 @@ class ShareGPT(Format):
                 number += len(calls)
                 turns.append(turn)
         return Conversation(tuple(turns), self._tools(Raw(record.tools.encode())))
+
+
+def _step(step: AnyStep, calls: list[_Call], *, loss: bool) -> tuple[_Entry, ...] | None:
+    """An answer, or one call and nothing else, with its result: a text beside calls, and several of
+    them, are for the long way to take apart again.
+    """
+    results: tuple[AnyResult, ...] = step.results
+    if step.reasoning or len(step.calls) != len(results):
+        return None
+    if not step.calls:
+        if step.response.startswith("<think>"):
+            return None
+        return (_Entry("gpt", step.response, loss),)
+    call, content = step.calls[0], results[0].content
+    if len(results) > 1 or step.response or call.arguments is None or len(content) != 1:
+        return None
+    seen = content[0]
+    if type(seen) is not Text:
+        return None
+    made = _Call(call.name, call.arguments)
+    calls.append(made)
+    return (
+        _Entry("function_call", _encode(made).decode(), loss),
+        _Entry("observation", seen.text),
+    )
 
 
 def _value(turn: Assistant) -> str:
