@@ -155,12 +155,13 @@ class Brisk(Chat):
         """The words of the silent turns, and their results."""
         steps = list(compress(every, silent))
         calls = [step.calls[0] for step in steps]
-        texts = self.written(calls, made.tools)
+        written = self.written(calls, made.tools)
         seen = _texts(steps)
-        if texts is None or seen is None:
+        if written is None or seen is None:
             return None
+        texts, values = written
         frames = [self._frames.get(call.name) or self._frame(call.name) for call in calls]
-        made.values += texts
+        made.values += values
         made.values += seen
         if self.json_results:
             seen = [_encode(text)[1:-1].decode() for text in seen]
@@ -175,9 +176,11 @@ class Brisk(Chat):
             for f, text, one in zip(frames, texts, seen, strict=True)
         ]
 
-    def written(self, calls: list[ToolCall], tools: tuple[ToolSpec, ...]) -> list[str] | None:
-        """The arguments of calls as they stand between the parts of a frame; None where one would
-        not be read as it was.
+    def written(
+        self, calls: list[ToolCall], tools: tuple[ToolSpec, ...]
+    ) -> tuple[list[str], list[str]] | None:
+        """The arguments of calls as they stand in a frame, and all values in them; None where one
+        would not be read as it was.
         """
         arguments = [call.arguments for call in calls]
         if None in arguments:
@@ -187,7 +190,12 @@ class Brisk(Chat):
             read = _decode_lines("\n".join(texts)) if texts else []
         except (msgspec.DecodeError, RecursionError):
             return None
-        return texts if _encode_lines(read) == _encode_lines(arguments) else None
+        return (texts, texts) if _encode_lines(read) == _encode_lines(arguments) else None
+
+    def apart(self, said: str) -> tuple[str, str]:
+        """A call without arguments, before and after the place of those."""
+        opened, _, closed = said.rpartition("{}")
+        return opened, closed
 
     def _frame(self, name: str) -> Frame:
         """Raises `Unfit` for a name that might be taken for something else."""
@@ -200,7 +208,7 @@ class Brisk(Chat):
 
     def _framed(self, name: str) -> Frame:
         said = self.said(Assistant("", (Call(_ID, name, {}),)), last=False)
-        opened, _, closed = said.rpartition("{}")
+        opened, closed = self.apart(said)
         results = self.results(Results((Observation(_ID, name, _SEEN),)))
         shown, _, end = results.partition(_SEEN)
         return Frame(opened, closed, shown, end, _ID in said or _ID in results)
@@ -241,7 +249,9 @@ class Brisk(Chat):
         texts = _texts([step])
         if texts is None:
             return None
-        made.values += [step.response, reasoning or "", *map(dumps, [c.arguments for c in calls])]
+        made.values += [step.response, reasoning or ""]
+        # As the markup stands in them, whether or not the format writes JSON.
+        made.values += [dumps(call.arguments) for call in calls]
         made.values += texts
         if not calls:
             return words, ""

@@ -12,9 +12,9 @@ import re
 from typing import Any
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.brisk import Brisk
 from nexau.synth.data.formats.chat import Part, Said, between, dumps, tool_json
 from nexau.synth.data.formats.hermes import INTRODUCTION
+from nexau.synth.data.formats.tagged import Tagged
 from nexau.synth.data.formats.typed import bare_value, glm_value, inferred, properties
 from nexau.transports.protocol import ToolSpec
 
@@ -25,6 +25,8 @@ _SYSTEM, _USER, _ASSISTANT, _OBSERVATION = (
 _MARK = re.compile(r"<\|(?:user|assistant|observation)\|>")
 _BLOCK = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
 _PAIR = re.compile(r"<arg_key>(.*?)</arg_key>(?:\\n|\s)*<arg_value>(.*?)</arg_value>", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z][\w .,:;/@!?-]*", re.ASCII).fullmatch
+_WORDS = frozenset({"true", "false", "null", "NaN", "Infinity"})
 _END = (
     "\n</tools>\n\nFor each function call, output the function name and arguments within the "
     "following XML format:\n<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>\n"
@@ -33,8 +35,11 @@ _END = (
 )
 
 
-class GLM45(Brisk):
+class GLM45(Tagged):
     name = "glm-4.5"
+    marks = ("<|", "think>", "<tool_", "</tool_", "<arg_", "</arg_")
+    hole = "</tool_call>"
+    around = ("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n")
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:
@@ -63,6 +68,12 @@ class GLM45(Brisk):
 
     def header(self, before: str) -> str:
         return _ASSISTANT
+
+    def reread(self, text: str, known: dict[str, Any], key: str) -> Any:
+        kind = inferred(known[key]) if key in known else None
+        if kind == "string" and _PLAIN(text) and text not in _WORDS:
+            return text  # neither JSON, nor changed by being read as a part of it
+        return glm_value(text, kind)
 
     def said(self, turn: Assistant, *, last: bool) -> str:
         content = f"\n{turn.content}" if turn.content else ""

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from nexau.synth.data.conversation import Assistant, Call, Results, Unfit
-from nexau.synth.data.formats.brisk import Brisk
 from nexau.synth.data.formats.chat import Part, Said, between, dumps
+from nexau.synth.data.formats.tagged import Tagged
 from nexau.synth.data.formats.typed import bare_value, minimax_value, properties
 from nexau.transports.protocol import ToolSpec
 
 _HEAD, _START, _END = "]~!b[", "]~b]", "[e~[\n"
+_TEXT = {"type": "string"}
 _BEGIN, _CLOSE = "<minimax:tool_call>", "</minimax:tool_call>"
 _INVOKE = re.compile(r'<invoke name="(.*?)</invoke>', re.DOTALL)
 _PARAMETER = re.compile(r'<parameter name="(.*?)</parameter>', re.DOTALL)
@@ -33,8 +34,12 @@ _DECLARED_END = (
 )
 
 
-class MiniMaxM2(Brisk):
+class MiniMaxM2(Tagged):
     name = "minimax-m2"
+    marks = ("]~", "[e~[", "think>", "<minimax:", "</minimax:", "<invoke", "</invoke",
+             "<parameter", "</parameter", "<response>", "</response>")  # fmt: skip
+    hole = "</invoke>"
+    around = ('<parameter name="', '">', "</parameter>\n")
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:
@@ -73,6 +78,9 @@ class MiniMaxM2(Brisk):
 
     def header(self, before: str) -> str:
         return f"{_START}ai\n"
+
+    def reread(self, text: str, known: dict[str, Any], key: str) -> Any:
+        return minimax_value(text.strip("\n"), known.get(key, _TEXT))
 
     def said(self, turn: Assistant, *, last: bool) -> str:
         thought = f"<think>\n{turn.reasoning}\n</think>\n\n" if turn.reasoning else ""
@@ -144,7 +152,7 @@ def _read(text: str, schemas: Mapping[str, Mapping[str, Any]]) -> tuple[str, dic
         key, closed, value = found.partition('">')
         if closed:
             key = key.strip()
-            arguments[key] = minimax_value(value.strip("\n"), known.get(key, {"type": "string"}))
+            arguments[key] = minimax_value(value.strip("\n"), known.get(key, _TEXT))
     return name, arguments
 
 

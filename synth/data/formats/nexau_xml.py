@@ -10,9 +10,11 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
+from nexau.models.base import ToolCall
 from nexau.synth.data.conversation import Assistant, Call, Unfit
 from nexau.synth.data.formats.chat import Said, dumps, tool_json
 from nexau.synth.data.formats.chatml import ChatML
+from nexau.synth.data.formats.tagged import Tagged, same
 from nexau.synth.data.formats.typed import bare_value, minimax_value, properties
 from nexau.transports.protocol import ToolSpec
 
@@ -30,16 +32,44 @@ _END = (
     "</agent_name><message>what to do</message></sub-agent>"
 )
 _TASK = ("task",)
+_TEXT = {"type": "string"}
 
 
-class NexauXML(ChatML):
+class NexauXML(ChatML, Tagged):
     name = "nexau-xml"
+    marks = ("<|im_", "<tool_", "</tool_", "think>", "<sub-", "</sub-", "<agent_", "</agent_",
+             "<parameter", "</parameter", "<message>", "</message>")  # fmt: skip
+    hole = "</parameter></tool_use>"
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:
         if not tools:
             return ""
         return _BEGIN + "".join(f"\n{dumps(tool_json(tool))}" for tool in tools) + _END
+
+    def reread(self, text: str, known: dict[str, Any], key: str) -> Any:
+        return minimax_value(unescape(escape(text)), known.get(key, _TEXT))
+
+    def written(
+        self, calls: list[ToolCall], tools: tuple[ToolSpec, ...]
+    ) -> tuple[list[str], list[str]] | None:
+        made: list[str] = []
+        values: list[str] = []
+        schemas = properties(tools)
+        for call in calls:
+            # An only argument `task` is a sub-agent's.
+            if call.arguments is None or tuple(call.arguments) == _TASK:
+                return None
+            known = schemas.get(call.name, {})
+            inner = ""
+            for key, value in call.arguments.items():
+                shown = value if type(value) is str else bare_value(value)
+                if not _NAME.fullmatch(key) or not same(self.reread(shown, known, key), value):
+                    return None
+                values.append(shown)
+                inner += f"<{key}>{escape(shown)}</{key}>"
+            made.append(inner)
+        return made, values
 
     def said(self, turn: Assistant, *, last: bool) -> str:
         calls = "\n".join(map(_written, turn.calls))
@@ -80,7 +110,7 @@ def _read(found: re.Match[str], schemas: Any) -> tuple[str, dict[str, Any]]:
     name = unescape(name)
     known = schemas.get(name, {})
     return name, {
-        key: minimax_value(unescape(value), known.get(key, {"type": "string"}))
+        key: minimax_value(unescape(value), known.get(key, _TEXT))
         for key, value in _PARAMETER.findall(inner)
     }
 

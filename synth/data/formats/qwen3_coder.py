@@ -14,6 +14,7 @@ from typing import Any
 from nexau.synth.data.conversation import Assistant, Call, Unfit
 from nexau.synth.data.formats.chat import Said, dumps
 from nexau.synth.data.formats.chatml import ChatML
+from nexau.synth.data.formats.tagged import Tagged
 from nexau.synth.data.formats.typed import bare_value, properties, qwen_value
 from nexau.transports.protocol import ToolSpec
 
@@ -40,14 +41,21 @@ _END = (
 )
 
 
-class Qwen3Coder(ChatML):
+class Qwen3Coder(ChatML, Tagged):
     name = "qwen3-coder"
+    marks = ("<|im_", "<tool_", "</tool_", "think>", "<function", "</function", "<parameter",
+             "</parameter")  # fmt: skip
+    hole = "</function>"
+    around = ("<parameter=", ">\n", "\n</parameter>\n")
     leaves_out = "ids, is_error"
 
     def declare(self, tools: tuple[ToolSpec, ...]) -> str:
         if not tools:
             return ""
         return _BEGIN + "".join(map(_declared, tools)) + _END
+
+    def reread(self, text: str, known: dict[str, Any], key: str) -> Any:
+        return qwen_value(text, known.get(key), known=key in known)
 
     def said(self, turn: Assistant, *, last: bool) -> str:
         calls = "\n".join(map(_written, turn.calls))
