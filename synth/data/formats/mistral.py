@@ -55,7 +55,6 @@ def nine(number: int, name: str) -> str:
 
 class _Mistral(Brisk):
     reasons = False
-    marks = ("[TOOL_", "[/", "[INST", "[AVAIL", "[ARGS", "[CALL_", "[SYSTEM", "<s>", "</s>")
     tools_before_user = True
     space = ""
     """After a marker."""
@@ -169,6 +168,7 @@ class MistralV3(_Mistral):
 
 class MistralV11(_Mistral):
     name = "mistral-v11"
+    marks = ("[TOOL_", "[/", "[INST", "[AVAIL", "[ARGS", "[CALL_", "[SYSTEM", "<s>", "</s>")
     leaves_out = "ids, is_error, reasoning"
 
     def opening(self, system: str | None, declared: str) -> str:
