@@ -238,7 +238,7 @@ async def test_a_busy_parent_holds_no_restart_up(system: ActorSystem) -> None:
 
 
 async def test_backoff_delays_a_restart(system: ActorSystem) -> None:
-    backoff = Backoff(min=0.05, max=0.05, jitter=0)
+    backoff = Backoff(min=1, max=1, jitter=0)
     spec = SupervisorSpec(backoff=backoff, children=(ChildSpec("a", Recorder),))
     supervisor = system.supervise(spec)
     await supervisor.ready()

@@ -170,19 +170,20 @@ async def test_says_why_no_session_came_about(start: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "reason"),
+    ("start", "timeout", "reason"),
     [
-        ("mute", r"did not answer in time \(0\.3 s\)"),
-        ("banner", "it wrote to stdout: Usage: something else entirely"),
+        ("mute", 0.3, r"did not answer in time \(0\.3 s\)"),
+        # Time enough to have written it.
+        ("banner", 5, "it wrote to stdout: Usage: something else entirely"),
     ],
 )
 async def test_gives_up_on_a_server_that_never_answers(
-    start: str, reason: str, monkeypatch: pytest.MonkeyPatch
+    start: str, timeout: float, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nexau.transports.connection.GRACE", 0.1)
     before = children()
     with pytest.raises(ConnectionFailed, match=reason):
-        async with misbehaving(start, start_timeout=0.3):
+        async with misbehaving(start, start_timeout=timeout):
             pytest.fail("opened")
     assert children() == before
 
