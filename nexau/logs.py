@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -92,12 +92,14 @@ _copy = _Copy()
 @contextmanager
 def copied_to(path: Path) -> Iterator[None]:
     """While the block runs, what is logged also goes to the end of a file. Raises OSError."""
-    with path.open("a", encoding="utf-8") as file:
-        _copy.file = file
-        try:
-            yield
-        finally:
-            _copy.file = None
+    file = path.open("a", encoding="utf-8")
+    _copy.file = file
+    try:
+        yield
+    finally:
+        _copy.file = None
+        with suppress(OSError):  # a full disk, as above
+            file.close()
 
 
 _OUTSIDE = frozenset({"ConnectionFailed", "ProcessError", "SessionLost", "ToolsUnavailable"})

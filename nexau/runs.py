@@ -248,11 +248,14 @@ class Run:
 
     async def sealed(self, trajectory: Trajectory, place: int) -> None:
         """A trajectory: in a run that is kept, first to the journal, which hands it on."""
-        if self.journal is None or trajectory.status == "cancelled":
+        journal = self.journal
+        if journal is None or trajectory.status == "cancelled":
             await self._hand_on(trajectory)
             return
         self._tally.add(trajectory)
-        await self.journal.seal(place, trajectory, whole=self._wants_whole or not self._abandoned)
+        if journal.crowded:
+            await journal.room()
+        journal.seal(place, trajectory, whole=self._wants_whole or not self._abandoned)
 
     async def _hand_on(self, trajectory: Trajectory) -> None:
         """To every sink that wants it and to whoever iterates."""

@@ -8,7 +8,7 @@ it (`nexau.transports.output` tells how). A line costs its writer 0.7 us where l
 import errno
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 
 import anyio
@@ -77,6 +77,17 @@ class LineWriter:
             self.write_nowait(line)
         except anyio.WouldBlock:
             await self._wait_for_room(line)
+
+    async def write_lines(self, lines: Sequence[bytes]) -> None:
+        """As `write` of them joined by newlines, without joining them twice."""
+        self._check()
+        if self._waiters or self._accepted - self._written >= self._limit:
+            await self._wait_for_room(b"\n".join(lines))
+        elif lines:
+            self._accept(lines[0])
+            self._lines += lines[1:]
+            self._count += len(lines) - 1
+            self._accepted += sum(len(line) + 1 for line in lines[1:])
 
     def write_nowait(self, line: bytes) -> None:
         """As `write`, raising anyio.WouldBlock when there is no room."""

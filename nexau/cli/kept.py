@@ -1,5 +1,6 @@
 """`--out` and `--resume` of `nexau rollout`: from options to a run's directory."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,9 @@ from nexau.journal.directory import (
     read_manifest,
     resume_run,
 )
+from nexau.journal.files import FULL, NotWritten
 from nexau.journal.keeper import Durability
+from nexau.journal.overview import state_of
 from nexau.journal.records import Manifest
 from nexau.logs import copied_to
 
@@ -152,4 +155,19 @@ def _tell(directory: RunDirectory) -> None:
     say(
         f"resuming {directory.root}: {len(found.ended):,} rollouts have ended, "
         f"{len(found.open_places()):,} go on"
+    )
+
+
+def tell_what_is_kept(keeping: Keeping, error: NotWritten) -> None:
+    """Of a run whose directory could not be written to the end."""
+    root = keeping.resume or keeping.out
+    assert root is not None
+    why = "the disk is full" if error.errno in FULL else "the disk fails"
+    found = state_of(root)
+    say(
+        f"error: {root} could not be written to the end: {why} ({error.strerror})\n"
+        f"  kept: {found.counts.ended:,} rollouts that have ended, and "
+        f"{found.turns_on_record:,} model turns of the {found.unfinished:,} that have not\n"
+        "  not kept: what came after the last write; it is done again\n"
+        f"  once there is room, go on with: nexau rollout --resume {shlex.quote(str(root))}"
     )

@@ -25,6 +25,7 @@ from nexau.cli.kept import (
     argument,
     open_directory,
     recorded,
+    tell_what_is_kept,
 )
 from nexau.cli.options import (
     Backend,
@@ -42,6 +43,7 @@ from nexau.cli.program import start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
 from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sinks
+from nexau.journal.files import NotWritten
 from nexau.output.sinks import Outlet, Policy
 from nexau.secrets.redaction import SECRETS
 from nexau.tasks.stream import TaskStream, read_tasks
@@ -122,6 +124,8 @@ class Outcome:
     def __init__(self) -> None:
         self.failed = 0
         """Rollouts whose last attempt failed."""
+        self.unwritten: NotWritten | None = None
+        """Why the directory does not have all that had come."""
         self.unread = False
         """Whether stdout's reader went away."""
         self.summary: Summary | None = None
@@ -219,9 +223,13 @@ async def _rollout(request: Request) -> int:
                 await follow(request, agent, directory, interrupts, outcome)
         finally:
             # After the last line, so that the two do not mix on a terminal.
+            if outcome.unwritten is not None:
+                tell_what_is_kept(request.keeping, outcome.unwritten)
             _report(request, outcome)
     if interrupts.count:
         return INTERRUPTED
+    if outcome.unwritten is not None:
+        return FAILED
     return FAILED if outcome.failed and not outcome.unread else OK
 
 
@@ -318,6 +326,8 @@ async def _sinks(
 async def _see_through(run: "AnyRun", writer: LineWriter, outcome: Outcome) -> None:
     try:
         await run.wait()
+    except NotWritten as error:
+        outcome.unwritten = error
     finally:
         outcome.failed = run.failed
         outcome.unread = writer.broken

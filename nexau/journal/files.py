@@ -18,6 +18,10 @@ class Locked(OSError):
     """Another process, or another run of this one, holds the lock."""
 
 
+class NotWritten(OSError):
+    """A run's directory cannot be written: what is in it stays, and can be gone on with."""
+
+
 class Files(Protocol):
     threaded: bool
     """Whether `sync` takes long enough to be given to a thread."""

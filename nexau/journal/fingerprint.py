@@ -1,5 +1,6 @@
 """What a run depends on, as hashes: its agent files and all that they refer to."""
 
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -34,12 +35,17 @@ PACKAGES = ("nexau", "anyio", "mcp", "msgspec", "uvloop", "trio")
 def versions() -> dict[str, str]:
     """Of Python, of the system and of the packages that matter to a run."""
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    known = ((name, _version(name)) for name in PACKAGES)
+    return found | {name: version for name, version in known if version is not None}
+
+
+@functools.cache
+def _version(package: str) -> str | None:
+    # Half a millisecond each, and a process may make many runs.
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def files_of(agent: Agent) -> dict[str, str]:

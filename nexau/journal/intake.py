@@ -156,9 +156,10 @@ class Intake:
     def _admit(self, task: Task) -> None:
         journal = self._journal
         number, journal.tasks = journal.tasks, journal.tasks + 1
-        chain = journal.chain = zlib.crc32(encoder.encode(task), journal.chain)
+        encoded = encoder.encode(task)
+        chain = journal.chain = zlib.crc32(encoded, journal.chain)
         if self._fresh:
-            journal.keep(("task", number, chain, task))
+            journal.keep(("task", number, chain, Raw(encoded)))
             journal.began(number)
             self._ready.append(Assignment(task, 0, number))
         else:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
-from nexau.journal.files import FULL, Files
+from nexau.journal.files import FULL, Files, NotWritten
 from nexau.journal.records import Progress, encoder
 from nexau.journal.segments import (
     Batch,
@@ -89,6 +89,8 @@ class Journal:
         """Why nothing can be written at the moment."""
         self.ready = durability.flush > 0
         """As `nexau.scope.Durable`: until the disk is full, and never with `flush` 0."""
+        self.began = journal.began
+        """A rollout is under way: what is on record of it is needed until it has ended."""
         self._files = files
         self._journal = journal
         self._trajectories = trajectories
@@ -109,6 +111,7 @@ class Journal:
         self._synced_at = 0.0
         self._limiter = anyio.CapacityLimiter(1)
         self._closing = False
+        self._stopping = False
         self._given_up = False
         self._idle = True
         self._over = False
@@ -137,15 +140,21 @@ class Journal:
             await self._written_up_to_here()
         await self.admission()
 
-    async def seal(self, place: int, trajectory: Trajectory, *, whole: bool) -> None:
-        """Takes a trajectory; waits while too many have not been handed on. `whole`: whoever they
-        are handed on to wants more than lines.
-        """
-        line = SECRETS.line(encoder.encode(trajectory))
+    @property
+    def crowded(self) -> bool:
+        """Whether `room` is to be awaited before the next `seal`."""
+        return self._waiting_bytes >= LIMIT
+
+    async def room(self) -> None:
+        """Waits while too many trajectories have not been handed on."""
         while self._waiting_bytes >= LIMIT and not self._given_up:
             await self._change()
+
+    def seal(self, place: int, trajectory: Trajectory, *, whole: bool) -> None:
+        """Takes a trajectory. `whole`: whoever it is handed on to wants more than its line."""
         if self._given_up:
             return
+        line = SECRETS.line(encoder.encode(trajectory))
         self._unwritten.pop(place, None)
         self._sealed.append(finished(place, trajectory, line, whole=whole))
         self._waiting_bytes += len(line)
@@ -157,11 +166,11 @@ class Journal:
         while self.stalled is not None and not self._given_up:
             await self._change()
 
-    def began(self, place: int) -> None:
-        self._journal.began(place)
-
     def give_up(self) -> None:
-        """The run is being stopped: nothing waits for a full disk any more."""
+        """The run is being stopped: nothing waits for a full disk any more, nor for one that is
+        found to be full from now on.
+        """
+        self._stopping = True
         if self.stalled is not None:
             self._given_up = True
             self._notify()
@@ -183,7 +192,7 @@ class Journal:
     # What the run calls.
 
     async def run(self, deliver: Deliver) -> None:
-        """Until `finish`. Raises the OSError of a disk that fails, or that is full when the run is
+        """Until `finish`. Raises `NotWritten` where the disk fails, or is full when the run is
         stopped.
         """
         self._synced_at = anyio.current_time()
@@ -308,10 +317,10 @@ class Journal:
         try:
             await work()
         except OSError as error:
-            if error.errno not in FULL or self._given_up:
+            if error.errno not in FULL or self._given_up or self._stopping:
                 self._given_up = True
                 self._notify()
-                raise
+                raise NotWritten(error.errno, error.strerror) from error
             if self.stalled is None:
                 self._stalls += 1
                 log.error(

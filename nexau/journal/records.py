@@ -93,7 +93,7 @@ def checksum(
     line: bytes, place: int, attempt: int, final: bool, status: str, kind: str, limit: str
 ) -> int:
     """Of a trajectory's line together with what its index says of it."""
-    said = f"{place} {attempt} {final:d} {status} {kind} {limit}"
+    said = f"{place} {attempt} {'1' if final else '0'} {status} {kind} {limit}"
     return zlib.crc32(said.encode(), zlib.crc32(line))
 
 

@@ -23,15 +23,10 @@ class Finished(Struct, gc=False):
     """A trajectory on its way into its segment."""
 
     place: int
-    attempt: int
     final: bool
-    status: str
-    kind: str
-    """Of the error, where it failed."""
-    limit: str
     line: bytes
-    crc: int
-    """As `Sealed` has it."""
+    entry: list[object]
+    """Its `Sealed`, as the list that it is encoded as; the offset comes when it is written."""
     trajectory: Trajectory | None
     """Where somebody wants more of it than its line."""
 
@@ -44,8 +39,8 @@ def finished(place: int, trajectory: Trajectory, line: bytes, *, whole: bool) ->
     short = limit.rpartition(": ")[2] if limit is not None else ""
     # The checksum now, while the line is in the processor's cache.
     crc = checksum(line, place, attempt, final, status, kind, short)
-    kept = trajectory if whole else None
-    return Finished(place, attempt, final, status, kind, short, line, crc, kept)
+    entry: list[object] = [0, len(line), crc, place, attempt, final, status, kind, short]
+    return Finished(place, final, line, entry, trajectory if whole else None)
 
 
 def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
@@ -126,19 +121,12 @@ class TrajectoryFiles:
     def pieces(self, done: list[Finished]) -> tuple[bytes, bytes]:
         """What is to be appended to the segment, and then to its index."""
         offset = self.data.size
-        # Each `Sealed`, as the tuple that it is encoded as.
-        entries: list[tuple[object, ...]] = []
-        lines: list[bytes] = []
         for item in done:
-            length = len(item.line)
-            entries.append(
-                (offset, length, item.crc, item.place, item.attempt, item.final, item.status,
-                 item.kind, item.limit)
-            )  # fmt: skip
-            lines.append(item.line)
-            offset += length + 1
+            item.entry[0] = offset
+            offset += len(item.line) + 1
+        lines = [item.line for item in done]
         lines.append(b"")
-        return b"\n".join(lines), encoder.encode_lines(entries)
+        return b"\n".join(lines), encoder.encode_lines([item.entry for item in done])
 
     def rotate_if_due(self) -> None:
         if self.data.size < self._size:

@@ -71,7 +71,7 @@ class LineSink:
     async def write_lines(self, lines: Sequence[bytes]) -> None:
         if self._terminal:
             lines = [visible_json(line.decode()).encode() for line in lines]
-        await self.writer.write(b"\n".join(lines))
+        await self.writer.write_lines(lines)
 
 
 class Written(Struct, frozen=True, gc=False):

@@ -19,6 +19,7 @@ import anyio
 from nexau.actors._backend import run as run_loop
 from nexau.definitions.values import Agent, DefinitionError
 from nexau.journal.directory import open_part
+from nexau.journal.files import NotWritten
 from nexau.logs import configure
 from nexau.output.sinks import LineSink
 from nexau.runs import Run
@@ -225,6 +226,8 @@ async def _work(begin: Begin, lines: int, descriptor: int) -> None:
 def _failure(error: BaseException) -> Failed:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, NotWritten):
+        return Failed("journal", error.strerror or str(error), error.errno)
     if isinstance(error, OSError):
         return Failed("os", error.strerror or str(error), error.errno)
     return Failed("tools" if isinstance(error, ToolsUnavailable) else "definition", str(error))

@@ -24,6 +24,7 @@ from nexau.definitions.agentfile import load_agent
 from nexau.definitions.values import Agent, DefinitionError
 from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, keeping
+from nexau.journal.files import NotWritten
 from nexau.journal.intake import take_up
 from nexau.journal.keeper import Durability, Journal
 from nexau.journal.segments import Finished
@@ -315,6 +316,8 @@ async def _nothing(done: list[Finished]) -> None:
 
 
 def _error(failed: Failed) -> Exception:
+    if failed.kind == "journal":
+        return NotWritten(failed.number or 0, failed.message)
     if failed.kind == "os":
         return OSError(failed.number or 0, failed.message)
     return (ToolsUnavailable if failed.kind == "tools" else DefinitionError)(failed.message)

@@ -100,7 +100,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 class Failed(Struct, frozen=True, tag="failed"):
     """Why it could not begin, or not go on."""
 
-    kind: Literal["definition", "tools", "os"]
+    kind: Literal["definition", "tools", "journal", "os"]
     message: str
     number: int | None = None
     """Of an OSError."""

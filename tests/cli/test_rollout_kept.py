@@ -139,6 +139,57 @@ def test_ctrl_c_and_on(process: Start, call: Call, place: Path, slow: Path) -> N
     assert {each["status"] for each in kept(place)} == {"completed"}
 
 
+FULL = """
+import errno, os, pathlib
+from nexau.journal.files import DiskFiles
+
+written = DiskFiles.write
+
+def write(self, handle, data):
+    if pathlib.Path("full").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return written(self, handle, data)
+
+DiskFiles.write = write
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "grace"), [(1, "0"), (2, "0"), (1, "0.3")])
+def test_ctrl_c_on_a_full_disk_says_what_is_kept(
+    process: Start, call: Call, place: Path, slow: Path, workers: int, grace: str
+) -> None:
+    doings = place / "cli_doings.py"
+    whole = doings.read_text()
+    doings.write_text(whole + FULL)
+    arguments = ("-c", "4", "--grace", grace, "--out", "run", "-w", str(workers))
+    running = process("rollout", "agent.yaml", "slow.jsonl", *arguments)
+    family = halted(running, place)
+    (place / "full").touch()
+    for each in family:
+        each.resume()
+    log = place / "run" / "logs" / "001.jsonl"
+    until(lambda: workers > 1 or "the disk is full" in log.read_text())
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=WAIT)
+    said, ended = err.decode().partition("error: ")[2], len(kept(place))
+    assert running.returncode == 130, err
+    assert said.startswith("run could not be written to the end: the disk is full (No space")
+    assert f"kept: {ended} rollouts that have ended" in said
+    assert "nexau rollout --resume run" in said
+    assert "Errno" not in said
+    assert "Traceback" not in said
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert {each["id"] for each in shown if each["status"] == "completed"} <= {
+        each["id"] for each in kept(place)
+    }
+
+    (place / "full").unlink()
+    doings.write_text(whole)
+    assert call("rollout", "--resume", "run", "--accept-changes").code == 0
+    assert sorted(each["id"] for each in kept(place)) == sorted(f"s{i}/0" for i in range(20))
+
+
 @pytest.mark.slow
 def test_tasks_from_stdin_are_on_record(
     process: Start, call: Call, place: Path, slow: Path

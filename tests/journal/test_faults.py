@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from trio.testing import MockClock
 
 from nexau.journal import intake
-from nexau.journal.files import Appender, DiskFiles
+from nexau.journal.files import Appender, DiskFiles, NotWritten
 from nexau.journal.keeper import Durability
 from nexau.journal.overview import verify
 from nexau.journal.ranges import Ranges
@@ -139,9 +139,30 @@ async def test_a_run_that_is_stopped_on_a_full_disk_says_so_and_goes_on_later() 
     played.files.capacity = 12_000
     with pytest.raises(ExceptionGroup) as full:
         await played.process(cancel_after=60)
-    assert full.group_contains(OSError, match="No space")
+    assert full.group_contains(NotWritten, match="No space")
     played.files.capacity = None
     played.files.restart()
+    assert await played.process()
+    whole = Played(3, MemoryFiles(), tasks=8)
+    await lived(whole, 0)
+    assert final(played) == final(whole)
+
+
+async def test_a_disk_that_fills_up_after_the_run_was_stopped_is_not_waited_for() -> None:
+    files = MemoryFiles()
+    played = Played(3, files, tasks=8, durability=Durability(flush=30.0))
+
+    async def fill() -> None:
+        await anyio.sleep(0.9)
+        files.capacity = files.used()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fill)
+        with anyio.fail_after(20), pytest.raises(ExceptionGroup) as full:
+            await played.process(cancel_after=1.0)
+    assert full.group_contains(NotWritten, match="No space")
+    files.capacity = None
+    files.restart()
     assert await played.process()
     whole = Played(3, MemoryFiles(), tasks=8)
     await lived(whole, 0)
