@@ -121,8 +121,12 @@ class Exporter:
             self.totals.reasons[kind] += 1
 
     def _whole(self, one: RolloutFormat, trajectory: Trajectory, lineage: str) -> Iterator[Made]:
+        head = Head(trajectory.id, lineage, trajectory.reward)
+        if self._read_back and (quick := one.quick(trajectory, head)) is not None:
+            yield trajectory.id, quick, None
+            return
         try:
-            record = one.write(trajectory, Head(trajectory.id, lineage, trajectory.reward))
+            record = one.write(trajectory, head)
             reason = one.compare(record, trajectory) if self._read_back else None
         except Unfit as unfit:
             record, reason = b"", str(unfit)

@@ -9,8 +9,9 @@ were part of the prompt are `is_copied_context`.
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from nexau.models.base import SystemMessage, UserMessage
 from nexau.synth.data.conversation import (
     Assistant,
     Call,
@@ -22,10 +23,11 @@ from nexau.synth.data.conversation import (
     Unfit,
     User,
 )
-from nexau.synth.data.formats.base import Head, decoded
+from nexau.synth.data.convert import parts
+from nexau.synth.data.formats.base import Head, ToolReader, bare, decoded, raw_tools
 from nexau.synth.data.formats.rollouts import Node, RolloutFormat, nodes, unlike
 from nexau.trajectory import CallResult, Step, Trajectory
-from nexau.transports.protocol import ToolSpec
+from nexau.transports.protocol import Text
 
 VERSION = "ATIF-v1.7"
 
@@ -79,7 +81,7 @@ class _Agent(Struct, omit_defaults=True):
     name: str
     version: str
     model_name: str | None = None
-    tool_definitions: list[dict[str, Any]] | None = None
+    tool_definitions: Raw = Raw(b"[]")
 
 
 class _Final(Struct, omit_defaults=True):
@@ -109,6 +111,7 @@ class ATIF(RolloutFormat):
     def __init__(self) -> None:
         super().__init__()
         self._decoder = msgspec.json.Decoder(_Trajectory)
+        self._tools = ToolReader()
         self._encode = msgspec.json.Encoder().encode
 
     def write(self, trajectory: Trajectory, head: Head) -> bytes:
@@ -119,25 +122,22 @@ class ATIF(RolloutFormat):
         for node in agents:
             below.setdefault(node.parent, []).append(node)
         root = self._agent(trajectory, agents[0], below)
-        root.session_id = trajectory.id
-        extra = {
-            "status": trajectory.status,
-            "task": trajectory.task,
-            "reward": trajectory.reward,
-            "error": msgspec.to_builtins(trajectory.error),
-            "limit": trajectory.limit,
-            "lineage": head.lineage,
-        }
-        root.extra = {key: value for key, value in extra.items() if value is not None}
-        usage = trajectory.usage
-        root.final_metrics = _Final(
-            usage.input_tokens or None,
-            usage.output_tokens or None,
-            usage.cached_tokens or None,
-            usage.cost or None,
-            len(trajectory.steps),
-        )
-        return self._encode(root)
+        return self._encode(_whole(root, trajectory, head))
+
+    def quick(self, trajectory: Trajectory, head: Head) -> bytes | None:
+        # One agent's: there is nothing to embed.
+        found = parts(trajectory, self.tables)
+        if len(found) != 1 or found[0].path != "root":
+            return None
+        made = _taken(trajectory.steps)
+        if made is None:
+            return None
+        name, version, model = trajectory.agent, trajectory.schema, trajectory.steps[0].model
+        agent = _Agent(name, version, model or None, raw_tools(bare(found[0].tools)))
+        root = _Trajectory(VERSION, agent, made, None, "root")
+        line = self._encode(_whole(root, trajectory, head))
+        # To the byte: 1 and 1.0 are equal, and so are objects whose keys are in another order.
+        return line if self._encode(self._decoder.decode(line)) == line else None
 
     def _agent(
         self, trajectory: Trajectory, node: Node, below: dict[str | None, list[Node]]
@@ -149,17 +149,7 @@ class ATIF(RolloutFormat):
             trajectory.agent if node.path == "root" else name,
             trajectory.schema,
             node.steps[0].model or None,
-            [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": tool.name,
-                        "description": tool.description,
-                        "parameters": tool.parameters,
-                    },
-                }
-                for tool in conversation.tools
-            ],
+            raw_tools(bare(conversation.tools)),
         )
         return _Trajectory(
             VERSION,
@@ -173,8 +163,31 @@ class ATIF(RolloutFormat):
 
     def compare(self, line: bytes, trajectory: Trajectory) -> str | None:
         read: list[tuple[str, Conversation]] = []
-        _gather(decoded(self._decoder, line), read)
+        _gather(decoded(self._decoder, line), self._tools, read)
         return unlike(self.pieces(trajectory), sorted(read, key=lambda each: _place(each[0])))
+
+
+def _whole(root: _Trajectory, trajectory: Trajectory, head: Head) -> _Trajectory:
+    """What is said of the rollout as a whole."""
+    root.session_id = trajectory.id
+    extra = {
+        "status": trajectory.status,
+        "task": trajectory.task,
+        "reward": trajectory.reward,
+        "error": msgspec.to_builtins(trajectory.error),
+        "limit": trajectory.limit,
+        "lineage": head.lineage,
+    }
+    root.extra = {key: value for key, value in extra.items() if value is not None}
+    usage = trajectory.usage
+    root.final_metrics = _Final(
+        usage.input_tokens or None,
+        usage.output_tokens or None,
+        usage.cached_tokens or None,
+        usage.cost or None,
+        len(trajectory.steps),
+    )
+    return root
 
 
 def _place(path: str) -> tuple[tuple[str, int], ...]:
@@ -202,6 +215,42 @@ def _steps(conversation: Conversation, steps: tuple[Step, ...]) -> list[_Step]:
     return made
 
 
+def _taken(steps: tuple[Step, ...]) -> list[_Step] | None:
+    """Steps in which nothing is out of the common: each call has an id of its own, arguments, and
+    one text for a result; what came into a prompt later is the user's.
+    """
+    made: list[_Step] = []
+    for step in steps:
+        for message in step.prompt:
+            if type(message) is UserMessage:
+                made.append(_Step(len(made) + 1, "user", message.content))
+            elif type(message) is SystemMessage and not made:
+                made.append(_Step(1, "system", message.content))
+            else:
+                return None
+        calls, results = step.calls, step.results
+        if len(calls) != len(results) or (
+            len(calls) > 1 and len({call.id for call in calls}) < len(calls)
+        ):
+            return None
+        listed: list[_Call] = []
+        seen: list[_Result] = []
+        for call, result in zip(calls, results, strict=True):
+            content = result.content
+            if call.arguments is None or len(content) != 1 or type(content[0]) is not Text:
+                return None
+            listed.append(_Call(call.id, call.name, call.arguments))
+            seen.append(_result(call.id, content[0].text, result, is_error=result.is_error))
+        made.append(
+            _Step(
+                len(made) + 1, "agent", step.response, step.model or None, step.reasoning,
+                listed or None, _Observation(seen) if seen else None, _metrics(step), None, 1,
+                {"timing": step.timing, "finish_reason": step.finish_reason},
+            )
+        )  # fmt: skip
+    return made
+
+
 def _spoken(number: int, turn: Assistant, step: Step | None) -> _Step:
     calls: list[_Call] = []
     for call in turn.calls:
@@ -215,7 +264,7 @@ def _spoken(number: int, turn: Assistant, step: Step | None) -> _Step:
     made.model_name = step.model or None
     made.llm_call_count = 1
     made.metrics = _metrics(step)
-    made.extra = {"timing": msgspec.to_builtins(step.timing), "finish_reason": step.finish_reason}
+    made.extra = {"timing": step.timing, "finish_reason": step.finish_reason}
     return made
 
 
@@ -235,22 +284,29 @@ def _metrics(step: Step) -> _Metrics:
 
 
 def _seen(turn: Results, results: tuple[CallResult, ...]) -> list[_Result]:
-    made: list[_Result] = []
-    for index, seen in enumerate(turn.observations):
-        result = results[index] if results else None
-        ref = [_Ref(result.agent)] if result is not None and result.agent is not None else None
-        extra: dict[str, Any] = {}
-        if seen.is_error:
-            extra["is_error"] = True
-        if result is not None:
-            extra["seconds"] = result.seconds
-            if result.error_class is not None:
-                extra["error_class"] = result.error_class
-        made.append(_Result(seen.call_id, seen.text, ref, extra or None))
-    return made
+    return [
+        _result(
+            seen.call_id, seen.text, results[index] if results else None, is_error=seen.is_error
+        )
+        for index, seen in enumerate(turn.observations)
+    ]
 
 
-def _gather(trajectory: _Trajectory, read: list[tuple[str, Conversation]]) -> None:
+def _result(identity: str, text: str, result: CallResult | None, *, is_error: bool) -> _Result:
+    extra: dict[str, Any] = {"is_error": True} if is_error else {}
+    ref = None
+    if result is not None:
+        if result.agent is not None:
+            ref = [_Ref(result.agent)]
+        extra["seconds"] = result.seconds
+        if result.error_class is not None:
+            extra["error_class"] = result.error_class
+    return _Result(identity, text, ref, extra or None)
+
+
+def _gather(
+    trajectory: _Trajectory, tools: ToolReader, read: list[tuple[str, Conversation]]
+) -> None:
     turns: list[Turn] = []
     for step in trajectory.steps:
         if step.source == "system":
@@ -280,11 +336,10 @@ def _gather(trajectory: _Trajectory, read: list[tuple[str, Conversation]]) -> No
                     )
                 )
             )
-    definitions = [each["function"] for each in trajectory.agent.tool_definitions or ()]
-    tools = tuple(ToolSpec(d["name"], d["description"], d["parameters"]) for d in definitions)
-    read.append((str(trajectory.trajectory_id), Conversation(tuple(turns), tools)))
+    known = tools(trajectory.agent.tool_definitions)
+    read.append((str(trajectory.trajectory_id), Conversation(tuple(turns), known)))
     for child in trajectory.subagent_trajectories or ():
-        _gather(child, read)
+        _gather(child, tools, read)
 
 
 FORMATS = (ATIF,)

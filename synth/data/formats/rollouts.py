@@ -22,6 +22,7 @@ class RolloutFormat(ABC):
 
     def __init__(self) -> None:
         self.tables = ToolTables()
+        self._last: tuple[Trajectory, list[Piece]] | None = None
 
     @abstractmethod
     def write(self, trajectory: Trajectory, head: Head) -> bytes:
@@ -31,9 +32,18 @@ class RolloutFormat(ABC):
     def compare(self, line: bytes, trajectory: Trajectory) -> str | None:
         """Reads what was written back. What differs from the trajectory, in words."""
 
+    def quick(self, trajectory: Trajectory, head: Head) -> bytes | None:
+        """What `write` gives, to the byte, parsed back and compared, in one pass; None where the
+        way by conversations has to be gone.
+        """
+        return None
+
     def pieces(self, trajectory: Trajectory) -> list[Piece]:
         """Each agent's conversation, parents first. Raises `Unfit`."""
-        return list(pieces(trajectory, self.tables, _WHOLE))
+        # Asked for twice, to write and to compare.
+        if self._last is None or self._last[0] is not trajectory:
+            self._last = trajectory, list(pieces(trajectory, self.tables, _WHOLE))
+        return self._last[1]
 
 
 class Node(Struct, frozen=True):

@@ -18,6 +18,7 @@ from nexau.models.base import SystemMessage, TokenData, ToolCall, UserMessage
 from nexau.synth.data.conversation import Assistant, Conversation, Results, Unfit, equal
 from nexau.synth.data.convert import Options, Piece, ToolTables, parts, pieces
 from nexau.synth.data.export import Exporter, Quarantined
+from nexau.synth.data.formats.atif import ATIF
 from nexau.synth.data.formats.base import Format, Head
 from nexau.synth.data.formats.brisk import Brisk
 from nexau.synth.data.formats.chat import Chat
@@ -27,6 +28,7 @@ from nexau.synth.data.spoken import Spoken
 from nexau.synth.data.stream import Line
 from nexau.trajectory import AgentRecord, CallResult, Step, Trajectory
 from nexau.transports.protocol import Content, Text
+from tests.synth.data.rollouts import rollout
 from tests.synth.data.samples import TOOLS, conversations, text
 
 NASTY = settings(
@@ -186,6 +188,23 @@ def test_what_is_out_of_the_common_takes_the_long_way(name: str, change: dict[st
     form, head = quick_of(name), Head("n/0")
     assert form.quick([step], TOOLS, head, Options()) is not None
     assert form.quick([replace(step, **change)], TOOLS, head, Options()) is None
+
+
+@given(rollout=rollouts())
+@settings(NASTY, max_examples=30)
+def test_the_quick_way_of_atif_writes_what_the_long_way_writes(rollout: Trajectory) -> None:
+    head = Head("n/0", "rollout:1", rollout.reward)
+    record = ATIF().quick(rollout, head)
+    if record is not None:
+        long = ATIF().write(rollout, head)
+        assert (record, ATIF().compare(long, rollout)) == (long, None)
+
+
+def test_atif_of_one_agent_goes_the_quick_way() -> None:
+    made = rollout(1)
+    alone = replace(made, steps=tuple(step for step in made.steps if step.agent == "root"))
+    assert ATIF().quick(alone, Head("x")) is not None
+    assert ATIF().quick(made, Head("x")) is None
 
 
 @pytest.mark.parametrize("name", ROLLOUT_FORMATS)
