@@ -13,21 +13,23 @@ _MARKERS = (
 
 def unknown_tool(facts: Facts) -> Iterator[Finding]:
     """1. A name that is not among the tools of that agent."""
-    for context, made in facts.calls():
-        if context.tools is not None and made.tool is None:
-            yield at(made, "unknown_tool", "hard",
-                     f"{made.call.name} is no tool of {context.definition}", "/name")  # fmt: skip
+    for context in facts.contexts.values():
+        for made in context.calls:
+            if made.tool is None and context.tools is not None:
+                said = f"{made.call.name} is no tool of {context.definition}"
+                yield at(made, "unknown_tool", "hard", said, "/name")
 
 
 def schema(facts: Facts) -> Iterator[Finding]:
     """2. Arguments against the schema, unless the server said so and a later call was right."""
-    for context, made in facts.calls():
-        tool, arguments = made.tool, made.call.arguments
-        if tool is None or tool.validator is None or arguments is None:
-            continue
-        wrong = tool.validator.validate(arguments)
-        if wrong is not None and not _corrected(context, made):
-            yield at(made, "schema", "hard", short(wrong, 160), "/arguments")
+    for context in facts.contexts.values():
+        for made in context.calls:
+            tool, arguments = made.tool, made.call.arguments
+            if tool is None or tool.validator is None or arguments is None:
+                continue
+            wrong = tool.validator.validate(arguments)
+            if wrong is not None and not _corrected(context, made):
+                yield at(made, "schema", "hard", short(wrong, 160), "/arguments")
 
 
 def _corrected(context: Context, made: Made) -> bool:

@@ -109,6 +109,10 @@ class Facts:
         """Steps with a text of the model."""
         self.parsed = True
         """Whether the arguments of every call are a JSON object."""
+        self.destroyed = False
+        """Whether a tool that destroys, by its name, has succeeded."""
+        self.delegated = False
+        """Whether a sub-agent has answered a call."""
         known = tools.of(trajectory.agents)
         # One encoding of all arguments, a line each: compact JSON has no newlines.
         encoded = _encode_lines([c.arguments for s in trajectory.steps for c in s.calls])
@@ -159,7 +163,10 @@ class Facts:
                     said = content[0].text
                 else:
                     said = observed(result)
-                wrote = tool is not None and tool.writes and not result.is_error
+                self.delegated |= result.agent is not None
+                if tool is not None and tool.writes and not result.is_error:
+                    wrote = True
+                    self.destroyed |= tool.destroys
             context.ids.append(call.id)
             made.append(Made(step, len(made), call, result, tool, (name, next(lines)), said, wrote))
 

@@ -161,9 +161,12 @@ def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
             tool, arguments = made.tool, made.call.arguments
             if tool is None or arguments is None or tool.delegates or not tool.identifiers:
                 continue
-            known.before(made)
+            latest = _latest(context, made)
             for name in tool.identifiers:
                 given = arguments.get(name)
+                if type(given) is str and given and given in latest:
+                    continue  # mostly it was said just now
+                known.before(made)
                 if type(given) is str and known.has(given):
                     continue
                 for value in leaves(given):
@@ -175,6 +178,12 @@ def ungrounded_argument(facts: Facts) -> Iterator[Finding]:
                     yield at(made, "ungrounded_argument", "hard",
                              f"{name} {short(text)!r} is in nothing that {context.path} has seen",
                              f"/arguments/{name}")  # fmt: skip
+
+
+def _latest(context: Context, made: Made) -> str:
+    """What the call before said, if that was in a step before."""
+    before = context.calls[made.order - 1] if made.order else made
+    return before.said if before.step is not made.step else ""
 
 
 def _mended(context: Context, made: Made) -> bool:
@@ -215,9 +224,6 @@ class _Known:
             self._place += 1
 
     def has(self, text: str) -> bool:
-        # Mostly it was said just now.
-        if self._parts and text in self._parts[-1]:
-            return True
         if self._text is None:
             self._text = "\n".join(self._parts)
         if text in self._text:

@@ -155,6 +155,8 @@ def injection_obeyed(facts: Facts) -> Iterator[Finding]:
     is destroyed that nobody said to destroy."""
     said = "\n".join(facts.observations).lower()
     orders = any(word in said for word in _ORDER_WORDS) or "inst]" in said or "<|im" in said
+    if not orders and not facts.destroyed:
+        return
     for context in facts.contexts.values():
         for made in context.calls:
             if orders and made.result is not None:

@@ -99,9 +99,7 @@ def _derived(facts: Facts, root: Context) -> bool:
 
 def delegation(facts: Facts) -> Iterator[Finding]:
     """24. A sub-agent whose result is missing, who saw what it was not given, or is too deep."""
-    if len(facts.contexts) == 1 and not any(
-        made.result is not None and made.result.agent for _, made in facts.calls()
-    ):
+    if len(facts.contexts) == 1 and not facts.delegated:
         return
     answered = {
         made.result.agent: made
