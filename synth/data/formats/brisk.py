@@ -24,8 +24,7 @@ from nexau.synth.data.spoken import AnyResult, AnyStep
 from nexau.transports.protocol import Text, ToolSpec
 
 _encode = msgspec.json.Encoder().encode
-_encode_lines = msgspec.json.Encoder().encode_lines
-_decode_lines = msgspec.json.Decoder(dict[str, Any]).decode_lines
+_read = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _raws = msgspec.json.Decoder(list[Raw]).decode
 _SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 _ALIKE = frozenset({str, int, bool, type(None)})
@@ -185,12 +184,20 @@ class Brisk(Chat):
         arguments = [call.arguments for call in calls]
         if None in arguments:
             return None
-        texts = spaced(arguments)  # type: ignore[arg-type]
+        if not arguments:
+            return [], []
+        encoded = _encode(arguments)
+        if _ALIKE.issuperset({type(value) for each in arguments for value in each.values()}):  # type: ignore[union-attr]
+            written = msgspec.json.format(encoded, indent=0)
+            texts = b"\n".join(_raws(written)).decode().split("\n")
+        else:
+            texts = list(map(dumps, arguments))
+            written = f"[{','.join(texts)}]".encode()
         try:
-            read = _decode_lines("\n".join(texts)) if texts else []
+            same = _encode(_read(written)) == encoded
         except (msgspec.DecodeError, RecursionError):
             return None
-        return (texts, texts) if _encode_lines(read) == _encode_lines(arguments) else None
+        return (texts, texts) if same else None
 
     def apart(self, said: str) -> tuple[str, str]:
         """A call without arguments, before and after the place of those."""
@@ -257,16 +264,6 @@ class Brisk(Chat):
             return words, ""
         seen = [Observation(c.id, c.name, t) for c, t in zip(named, texts, strict=True)]
         return words, self.results(Results(tuple(seen)))
-
-
-def spaced(arguments: list[dict[str, Any]]) -> list[str]:
-    """Each as `chat.dumps` writes it."""
-    for each in arguments:
-        if not _ALIKE.issuperset(map(type, each.values())):
-            return [dumps(each) for each in arguments]
-    if not arguments:
-        return []
-    return b"\n".join(_raws(msgspec.json.format(_encode(arguments), indent=0))).decode().split("\n")
 
 
 def _later(steps: list[AnyStep]) -> bool:

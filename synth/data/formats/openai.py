@@ -30,6 +30,7 @@ from nexau.synth.data.spoken import AnyResult, AnyStep
 from nexau.transports.protocol import Text, ToolSpec
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _arguments = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -108,6 +109,9 @@ class OpenAI(Format):
     ) -> bytes | None:
         messages: list[_Message] = []
         last = len(steps) - 1
+        # A line for each call: compact JSON has no newlines.
+        encoded = _encode_lines([call.arguments for step in steps for call in step.calls])
+        texts = iter(encoded.decode().split("\n"))
         for index, step in enumerate(steps):
             if step.prompt and not _give(messages, step.prompt):
                 return None
@@ -122,9 +126,7 @@ class OpenAI(Format):
             seen = _texts(step)
             if seen is None:
                 return None
-            made = [
-                _Call(c.id, _Function(c.name, _encode(c.arguments).decode())) for c in step.calls
-            ]
+            made = [_Call(call.id, _Function(call.name, next(texts))) for call in step.calls]
             messages.append(_Assistant(step.response or None, step.reasoning or None, made, weight))
             messages += seen
         listed = raw_tools(bare(tools))
