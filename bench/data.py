@@ -158,7 +158,7 @@ def _curate(file: Path) -> None:
 def _measure(file: Path) -> None:
     meter = Meter()
     for line in trajectories([file]):
-        meter.add(line.trajectory, len(line.data))
+        meter.add(line.trajectory)
     meter.result()
 
 

@@ -84,7 +84,7 @@ def _run(meter: "Meter", files: list[Path], *, workers: int, shown: bool) -> Non
     with bar(files, "measured", shown=shown) as advance:
         if workers == 1:
             for line in trajectories(files, advance, strict=strict):
-                meter.add(line.trajectory, len(line.data))
+                meter.add(line.trajectory)
             return
         job = partial(MeasureJob, strict=strict)
         for outlines in whole(in_order(job, files, workers, advance), files, strict=strict):

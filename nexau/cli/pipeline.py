@@ -52,10 +52,9 @@ def pipeline(
     try:
         plan = Plan.read(spec, worlds, agents, tasks, keep, seed, concurrency, mix, formats)
         made = Pipeline(plan, out)
+        made.run()
     except ValueError as error:
         stop(str(error))
-    try:
-        made.run()
     except Interrupted:
         raise typer.Exit(INTERRUPTED) from None
     except StageFailed as error:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from math import isfinite
+from contextlib import contextmanager
+from math import fsum, isfinite
 from pathlib import Path
 from typing import Any, BinaryIO, Self, get_args
 
@@ -17,6 +19,9 @@ from nexau.cli.exits import INTERRUPTED, say
 from nexau.definitions.agentfile import load_agent
 from nexau.definitions.values import Style, Task
 from nexau.files.nearest import hint
+from nexau.journal.directory import LOCK, MANIFEST
+from nexau.journal.files import DiskFiles, Locked
+from nexau.journal.segments import TRAJECTORIES
 from nexau.synth.data.formats.registry import FORMATS, ROLLOUT_FORMATS
 from nexau.synth.tasks.assign import Assigner, Unassignable
 from nexau.synth.worlds.reader import load_world
@@ -24,7 +29,20 @@ from nexau.transports.warden import WARDEN
 
 STAGES = "stages.jsonl"
 PLAN = "pipeline.json"
+LOCK_SECONDS = 10.0
+"""How long a stage of a pipeline that was killed is waited for."""
 STYLES: tuple[str, ...] = get_args(Style)
+
+
+class _Ended(Struct, frozen=True, gc=False):
+    """What the funnel takes of a trajectory."""
+
+    type: str = ""
+    final: bool = True
+    reward: float | None = None
+
+
+_endings = msgspec.json.Decoder(_Ended)
 
 
 class StageFailed(Exception):
@@ -98,10 +116,18 @@ class Pipeline:
                     )
         else:
             kept.write_bytes(msgspec.json.format(msgspec.json.encode(plan)) + b"\n")
+        self._lock: int | None = None
         self.done: dict[str, dict[str, Any]] = dict(self._recorded())
 
     def run(self) -> None:
-        """All stages that are not done. Raises `StageFailed` or `Interrupted`."""
+        """All stages that are not done. Raises `StageFailed` or `Interrupted`, and ValueError where
+        another pipeline is at work in the folder.
+        """
+        with _held(self._out / LOCK) as self._lock:
+            self.done = dict(self._recorded())
+            self._stages()
+
+    def _stages(self) -> None:
         plan, out = self._plan, self._out
         seed = ["--seed", str(plan.seed)]
         self.stage("worlds", "synth", "worlds", plan.spec, "--n", str(plan.worlds), *seed,
@@ -183,7 +209,10 @@ class Pipeline:
         played.parent.mkdir(exist_ok=True)
         played.write_text(_mixed(agent.read_text("utf-8"), self._plan.mix), "utf-8")
         run = out / "runs" / stem
-        where = ["--resume", str(run)] if run.exists() else ["--out", str(run)]
+        begun = (run / MANIFEST).exists()
+        if run.exists() and not begun:
+            shutil.rmtree(run)  # killed before there was a run
+        where = ["--resume" if begun else "--out", str(run)]
         summary = out / "plans" / f"{stem}.summary.json"
         label = f"rollout {name} {agent.stem}"
         self.stage(label, "rollout", str(played), str(assigned), *where, "--check", "--signals",
@@ -204,7 +233,7 @@ class Pipeline:
         errors = log / f"{name.replace(' ', '.')}.txt"
         target = self._out / into if into else Path("/dev/null")
         with errors.open("wb") as stderr, target.open("wb") as stdout:
-            code = _run(program, stdout, stderr)
+            code = _run(program, stdout, stderr, self._lock)
         if code == INTERRUPTED:
             raise Interrupted
         if code and not (fewer and code == 1):
@@ -252,31 +281,62 @@ class Pipeline:
         """How much there was at each step."""
         out = self._out
         reports = [_json(file) for file in sorted((out / "tasks").glob("*.report.json"))]
-        summaries = [_json(file) for file in sorted((out / "plans").glob("*.summary.json"))]
-        passes = [each["passes"] for each in summaries if each.get("passes")]
-        scored = sum(each["scored"] for each in passes)
-        reward = sum(each["reward"] * each["scored"] for each in passes)
+        # Not from the summaries: one that was gone on with tells of its last part.
+        rewards = [each.reward for each in self._ended()]
+        scored = [each for each in rewards if each is not None]
         return {
             "worlds": len(list((out / "worlds" / "worlds").glob("*.yaml"))),
             "hierarchies": len(list((out / "agents").glob("*/agents/*.yaml"))),
             "tasks tried": sum(each["tries"] for each in reports),
             "tasks accepted": sum(each["accepted"] for each in reports),
             "tasks assigned": sum(map(_lines, (out / "plans").glob("*.jsonl"))),
-            "rollouts": sum(each["rollouts"] for each in summaries),
-            "rollouts scored": scored,
-            "mean reward": round(reward / scored, 4) if scored else 0.0,
+            "rollouts": len(rewards),
+            "rollouts scored": len(scored),
+            "mean reward": round(fsum(scored) / len(scored), 4) if scored else 0.0,
             "checked": _lines(out / "checked.jsonl"),
             "curated": _lines(out / "curated.jsonl"),
             **{f"exported {n}": _lines(out / f"train.{n}.jsonl") for n in self._plan.formats},
             "seconds": round(sum(each["seconds"] for each in self.done.values()), 1),
         }
 
+    def _ended(self) -> Iterator[_Ended]:
+        """The rollouts of all runs, by their final attempts."""
+        for file in sorted((self._out / "runs").glob(f"*/{TRAJECTORIES}/*.jsonl")):
+            with file.open("rb") as lines:
+                for line in lines:
+                    each = _endings.decode(line)
+                    if each.type == "trajectory" and each.final:
+                        yield each
 
-def _run(program: Sequence[str], stdout: BinaryIO, stderr: BinaryIO) -> int:
+
+@contextmanager
+def _held(path: Path) -> Iterator[int]:
+    """A lock that stages hold as well: one that outlives its killed pipeline for a moment must not
+    write beside the next. Raises ValueError.
+    """
+    files, ends = DiskFiles(), time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            handle = files.lock(path)
+            break
+        except Locked as error:
+            if time.monotonic() >= ends:
+                raise ValueError(f"--out: {path.parent} is {error.strerror}") from None
+            time.sleep(0.05)
+    try:
+        yield handle
+    finally:
+        files.close(handle)
+
+
+def _run(program: Sequence[str], stdout: BinaryIO, stderr: BinaryIO, lock: int | None) -> int:
     """Its exit code. Raises `Interrupted`, once it has ended. It does not outlive this process."""
     WARDEN.start()
     environment = {**os.environ, **WARDEN.environment}
-    process = subprocess.Popen(program, stdout=stdout, stderr=stderr, env=environment)
+    held = () if lock is None else (lock,)
+    process = subprocess.Popen(
+        program, stdout=stdout, stderr=stderr, env=environment, pass_fds=held
+    )
     interrupted = False
     try:
         while process.returncode is None:

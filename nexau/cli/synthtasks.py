@@ -203,14 +203,15 @@ async def _fill(request: Request, writer: Writer) -> None:
         assert model is not None
         return TaskAuthor(workshop, model, kept=kept, strict=request.strict)
 
+    most = MOST * request.count
     first, by = writer.next_number, hand if model is not None else None
     async with crew(request.work, first, request.workers, by) as ranges:
         async for made in ranges:
             for each in made:
-                if report.accepted < request.count:
-                    writer.take(each)
-            if report.accepted >= request.count or report.numbers >= MOST * request.count:
-                return
+                # To the number, not to the range, which begins elsewhere in a run that goes on.
+                if report.accepted >= request.count or report.numbers >= most:
+                    return
+                writer.take(each)
 
 
 def _write_agent(request: Request) -> None:
@@ -222,7 +223,7 @@ def _write_agent(request: Request) -> None:
 def _tell(request: Request, writer: Writer) -> None:
     report = writer.report
     say(
-        f"{report.accepted} tasks; {report.tries} tries in this run, "
+        f"{report.accepted} tasks; {report.tries} tries, "
         f"{report.rate:.0%} of them accepted; {report.mean_steps} calls a plan; "
         f"{report.deletions + report.perturbations} variants of plans played, "
         f"{report.equivalent} of them equivalent"

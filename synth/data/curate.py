@@ -7,6 +7,7 @@ lines are then read again.
 
 from collections import Counter
 from collections.abc import Iterator
+from heapq import heappush, heappushpop
 from math import log
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from nexau.synth.data.select import Pick, select
 from nexau.synth.data.stream import Line
 from nexau.synth.data.vectors import vectors, vendi
 from nexau.synth.lineage import bytes_id
-from nexau.synth.streams import stream
+from nexau.synth.streams import seed_of, stream
 from nexau.trajectory import Trajectory
 
 LENGTH = 0.3
@@ -100,8 +101,9 @@ class Curator:
         self._wanted = wanted
         self._checker = Checker()
         self._evaluation = decontaminator
+        self._heap: list[tuple[int, int, Candidate]] = []
+        """By a number each, negative: the largest is on top."""
         self._sample: list[Candidate] = []
-        self._random = stream(wanted.seed, "curate")
 
     def look(self, line: Line[Trajectory], offset: int) -> None:
         """Takes one trajectory into account. `offset` is where its line begins in its file."""
@@ -112,8 +114,11 @@ class Curator:
             return
         self.report.candidates += 1
         trajectory = line.trajectory
-        place = self._place()
-        if place is None:
+        # A bottom-k sample (Cohen and Kaplan 2007): which are in it, and in what order, does not
+        # depend on the order of the lines, which that of a run is by chance.
+        number = -seed_of(self._wanted.seed, "curate", trajectory.id)
+        full = len(self._heap) >= self._wanted.sample
+        if full and number < self._heap[0][0]:
             return
         candidate = Candidate(
             trajectory.id,
@@ -122,21 +127,15 @@ class Curator:
             offset,
             len(line.data),
             bytes_id("rollout", line.data),
-            features_of(trajectory, len(line.data)),
+            features_of(trajectory),
             trajectory.reward,
             faults,
         )
-        if place == len(self._sample):
-            self._sample.append(candidate)
+        entry = (number, -self.report.candidates, candidate)
+        if full:
+            heappushpop(self._heap, entry)
         else:
-            self._sample[place] = candidate
-
-    def _place(self) -> int | None:
-        """Reservoir sampling (Vitter 1985, R): every candidate is as likely to be in the sample."""
-        if len(self._sample) < self._wanted.sample:
-            return len(self._sample)
-        place = self._random.randrange(self.report.candidates)
-        return place if place < self._wanted.sample else None
+            heappush(self._heap, entry)
 
     def _refusal(self, line: Line[Trajectory]) -> tuple[str | None, tuple[str, ...]]:
         trajectory, wanted = line.trajectory, self._wanted
@@ -166,7 +165,8 @@ class Curator:
 
     def choose(self) -> list[Candidate]:
         """The picked ones, the best first. Fills the report."""
-        sample, wanted, report = self._sample, self._wanted, self.report
+        sample = self._sample = [each for *_, each in sorted(self._heap, reverse=True)]
+        wanted, report = self._wanted, self.report
         report.sampled = len(sample)
         if not sample:
             return []

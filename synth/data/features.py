@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from zlib import crc32
 
+import msgspec
 from msgspec import Struct
 
 from nexau.synth.words import words
-from nexau.trajectory import Trajectory
+from nexau.trajectory import CallResult, Step, Trajectory
+from nexau.transports.protocol import Text
 
 _BYTES_A_TOKEN = 4
+_encode = msgspec.json.Encoder().encode
 
 
 class Features(Struct, frozen=True, gc=False):
@@ -30,8 +33,10 @@ class Features(Struct, frozen=True, gc=False):
     """Calls that failed."""
 
 
-def features_of(trajectory: Trajectory, size: int = 0) -> Features:
-    """`size` is the trajectory's, in bytes, for the estimate of its tokens."""
+def features_of(trajectory: Trajectory) -> Features:
+    """Of what was said and done: nothing that time enters, so that the same rollout, run again, has
+    the same.
+    """
     paths = {step.agent for step in trajectory.steps}
     usage = trajectory.usage
     tokens = usage.input_tokens + usage.output_tokens
@@ -46,10 +51,27 @@ def features_of(trajectory: Trajectory, size: int = 0) -> Features:
         len(paths),
         max((path.count("/") for path in paths), default=0),
         len(trajectory.steps),
-        counted or size // _BYTES_A_TOKEN,
+        counted or sum(map(_size, trajectory.steps)) // _BYTES_A_TOKEN,
         not counted,
         sum(result.is_error for step in trajectory.steps for result in step.results),
     )
+
+
+def _size(step: Step) -> int:
+    """Bytes, or near it, of the text that a step adds to its conversation."""
+    size = len(step.response) + len(step.reasoning or "")
+    if step.prompt:
+        size += len(_encode(step.prompt))
+    for call in step.calls:
+        size += len(call.name) + len(_encode(call.arguments))
+    for result in step.results:
+        size += _size_of(result)
+    return size
+
+
+def _size_of(result: CallResult) -> int:
+    size = sum(len(part.text) for part in result.content if isinstance(part, Text))
+    return size or (0 if result.structured is None else len(_encode(result.structured)))
 
 
 def canonical(paths: Iterable[str]) -> str:

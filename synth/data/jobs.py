@@ -177,7 +177,7 @@ class MeasureJob:
             ):
                 made.found += 1
                 if line.trajectory.final:
-                    made.made.append(self._outliner.of(line.trajectory, len(line.data)))
+                    made.made.append(self._outliner.of(line.trajectory))
         except DefinitionError as error:
             made.error = str(error)
         return made

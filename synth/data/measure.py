@@ -126,9 +126,9 @@ class Meter:
         self._latency: dict[str, list[float]] = {}
         self._timed: Counter[str] = Counter()
 
-    def add(self, trajectory: Trajectory, size: int = 0) -> None:
+    def add(self, trajectory: Trajectory) -> None:
         if trajectory.final:
-            self.take(self._outliner.of(trajectory, size))
+            self.take(self._outliner.of(trajectory))
 
     def take(self, outline: Outline) -> None:
         """The order counts: samples are drawn by it."""

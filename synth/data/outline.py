@@ -40,14 +40,13 @@ class Outliner:
         self._book = ToolBook()
         self._limits = Limits()
 
-    def of(self, trajectory: Trajectory, size: int = 0) -> Outline:
-        """`size` is that of its line, in bytes."""
+    def of(self, trajectory: Trajectory) -> Outline:
         facts = Facts(trajectory, self._book, self._limits)
         made = Outline(
             trajectory.task,
             trajectory.input,
             trajectory.repeat,
-            features_of(trajectory, size),
+            features_of(trajectory),
             trace(facts),
             [], [], [], [], [], 0, [],
         )  # fmt: skip

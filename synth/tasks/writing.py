@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from nexau.definitions.values import Task
+from nexau.synth.folders import replace_file
 from nexau.synth.lineage import Lineage, carried
 from nexau.synth.nearduplicates import NearDuplicates
+from nexau.synth.tasks.acceptance import Verdict
 from nexau.synth.tasks.generate import Made
 
 SAME = 0.85
@@ -30,7 +32,7 @@ class Report(Struct):
     refused: dict[str, int] = {}
     """Tries by the reason that ended them."""
     deletions: int = 0
-    """Plans with one step left out that were played, in this run."""
+    """Plans with one step left out that were played."""
     perturbations: int = 0
     """Plans with one argument changed."""
     equivalent: int = 0
@@ -47,6 +49,24 @@ class Report(Struct):
     def rate(self) -> float:
         """Share of the tries that gave a task."""
         return self.accepted / self.tries if self.tries else 0.0
+
+
+class Note(Struct, frozen=True, omit_defaults=True):
+    """What came before a number's task, or in its place: a line of `rejected/`."""
+
+    number: int
+    refused: dict[str, int] = {}
+    input: str = ""
+    """Of a near-duplicate."""
+    accepted: bool = False
+    """A later try gave the number a task, with these variants of its plan."""
+    deletions: int = 0
+    perturbations: int = 0
+    equivalent: int = 0
+    unwritten: str = ""
+
+
+_notes = msgspec.json.Decoder(Note)
 
 
 class Writer:
@@ -72,6 +92,7 @@ class Writer:
         other sources than `label`, or with other `options`.
         """
         if self._out is None or not self._out.exists():
+            self._recall()
             return 0
         data = self._out.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
@@ -94,23 +115,50 @@ class Writer:
             self._texts.add(_told(task))
             self._count(task)
         self.report.numbers = self.next_number
+        self._recall()
         return self.report.accepted
+
+    def _recall(self) -> None:
+        """Counts what was refused before; numbers after the last task are tried again."""
+        if self._rejected is None or not self._rejected.exists():
+            return
+        data, kept = self._rejected.read_bytes(), 0
+        for line in data.splitlines(keepends=True):
+            try:
+                note = _notes.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                break  # torn
+            if note.number >= self.next_number or not line.endswith(b"\n"):
+                break
+            self._tally(note)
+            kept += len(line)
+        if kept < len(data):
+            replace_file(self._rejected, data[:kept])
 
     def take(self, made: Made) -> bool:
         """Writes the task of the next number, if it has one; tells whether it did."""
         report = self.report
         report.numbers += 1
         self.next_number = made.number + 1
-        for reason, count in made.refused.items():
-            self._refuse(reason, count)
-        task = made.task
-        if task is None:
-            self._note({"number": made.number, "refused": made.refused})
-            return False
-        report.tries += 1
-        if self._texts.add(_told(task)) is not None:
-            report.refused[DUPLICATE] = report.refused.get(DUPLICATE, 0) + 1
-            self._note({"number": made.number, "refused": {DUPLICATE: 1}, "input": task.input})
+        task, refused = made.task, made.refused
+        duplicate = task is not None and self._texts.add(_told(task)) is not None
+        if duplicate:
+            refused = {**refused, DUPLICATE: refused.get(DUPLICATE, 0) + 1}
+        accepted = task is not None and not duplicate
+        verdict = made.verdict if accepted else Verdict()
+        self._note(
+            Note(
+                made.number,
+                refused,
+                task.input if task is not None and duplicate else "",
+                accepted,
+                verdict.deletions,
+                verdict.perturbations,
+                verdict.equivalent,
+                made.unwritten if accepted else "",
+            )
+        )
+        if task is None or duplicate:
             return False
         line = _encoder.encode(task)
         if self._out is None:
@@ -118,28 +166,33 @@ class Writer:
         else:
             with self._out.open("ab") as lines:
                 lines.write(line + b"\n")
-        if made.unwritten:
-            report.unwritten[made.unwritten] = report.unwritten.get(made.unwritten, 0) + 1
-        report.deletions += made.verdict.deletions
-        report.perturbations += made.verdict.perturbations
-        report.equivalent += made.verdict.equivalent
         self._count(task)
         return True
 
-    def _refuse(self, reason: str, count: int) -> None:
-        self.report.tries += count
-        self.report.refused[reason] = self.report.refused.get(reason, 0) + count
-
-    def _note(self, entry: dict[str, Any]) -> None:
-        if self._rejected is None:
+    def _note(self, note: Note) -> None:
+        """Before the task itself: a number whose task is in the file has its note."""
+        self._tally(note)
+        if self._rejected is None or not (note.refused or note.deletions or note.unwritten):
             return
         self._rejected.parent.mkdir(exist_ok=True)
         with self._rejected.open("ab") as lines:
-            lines.write(_encoder.encode(entry) + b"\n")
+            lines.write(_encoder.encode(note) + b"\n")
+
+    def _tally(self, note: Note) -> None:
+        report = self.report
+        report.tries += sum(note.refused.values())
+        for reason, count in note.refused.items():
+            report.refused[reason] = report.refused.get(reason, 0) + count
+        report.deletions += note.deletions
+        report.perturbations += note.perturbations
+        report.equivalent += note.equivalent
+        if note.unwritten:
+            report.unwritten[note.unwritten] = report.unwritten.get(note.unwritten, 0) + 1
 
     def _count(self, task: Task) -> None:
         report, about = self.report, task.metadata
         report.accepted += 1
+        report.tries += 1
         self._counts["kind"][str(about["type"][2])] += 1
         self._counts["shape"][str(about["shape"])] += 1
         self._counts["difficulty"][str(about["difficulty"])] += 1

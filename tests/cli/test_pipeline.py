@@ -1,13 +1,19 @@
 """`nexau pipeline`: from a sentence to training data; goes on where it was killed."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from nexau.cli.main import app
 from nexau.cli.pipelinestages import Pipeline, Plan, StageFailed
+from nexau.journal.files import DiskFiles
 
 SPEC = "a clinic's appointment desk with insurance rules"
 
@@ -75,20 +81,107 @@ def test_a_stage_is_done_once_and_a_failed_one_is_told(tmp_path: Path) -> None:
     assert list(Pipeline(plan(), tmp_path).done) == ["version", "version again"]
 
 
-@pytest.mark.slow
-def test_a_sentence_becomes_training_data(tmp_path: Path) -> None:
-    out = tmp_path / "p"
-    arguments = ["pipeline", SPEC, "--worlds", "1", "--agents", "2", "--tasks", "10", "--keep", "3"]
-    done = CliRunner().invoke(app, [*arguments, "--mix", "gold=1", "--out", str(out)])
+def test_two_pipelines_in_one_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexau.cli.pipelinestages.LOCK_SECONDS", 0.0)
+    files = DiskFiles()
+    held = files.lock(tmp_path / "lock")
+    try:
+        done = CliRunner().invoke(app, ["pipeline", SPEC, "--out", str(tmp_path)])
+    finally:
+        files.close(held)
+    assert done.exit_code == 2
+    assert f"is in use by process {os.getpid()}" in done.stderr
+    assert not (tmp_path / "stages.jsonl").exists()
+
+
+SIZE = ["--worlds", "1", "--agents", "2", "--tasks", "8", "--keep", "99", "--mix", "gold=2,recover"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline that nothing befell."""
+    out = tmp_path_factory.mktemp("whole") / "p"
+    done = CliRunner().invoke(app, ["pipeline", SPEC, *SIZE, "--out", str(out)])
     assert done.exit_code == 0, done.output
-    funnel = json.loads((out / "funnel.json").read_bytes())
+    return out
+
+
+@pytest.mark.slow
+def test_a_sentence_becomes_training_data(whole: Path) -> None:
+    funnel = json.loads((whole / "funnel.json").read_bytes())
     assert funnel["worlds"] == 1
-    assert funnel["tasks accepted"] == 10
+    assert funnel["tasks accepted"] == 8
     assert funnel["rollouts"] == funnel["tasks assigned"] > 0
     assert funnel["mean reward"] == 1.0
     assert funnel["exported openai"] > 0
-    assert (out / "report.html").stat().st_size
-    stages = (out / "stages.jsonl").read_bytes()
-    again = CliRunner().invoke(app, [*arguments, "--mix", "gold=1", "--out", str(out)])
+    assert (whole / "report.html").stat().st_size
+    stages = (whole / "stages.jsonl").read_bytes()
+    again = CliRunner().invoke(app, ["pipeline", SPEC, *SIZE, "--out", str(whole)])
     assert again.exit_code == 0
-    assert (out / "stages.jsonl").read_bytes() == stages
+    assert (whole / "stages.jsonl").read_bytes() == stages
+
+
+KILLS = ("tasks/*.jsonl", "runs/*/trajectories/*.jsonl", "logs/check.txt")
+"""Once there is such a file, the pipeline is killed: among the tasks, among the rollouts, late."""
+LEFT_OUT = ("started_at", "seconds", "timing", "queue", "notes", "index")
+"""Times; that a rollout was resumed; and the place of a step among those of agents that work side
+by side."""
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_was_killed_ends_as_one_that_was_not(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p"
+    command = ["-m", "nexau.cli.main", "pipeline", SPEC, *SIZE, "--out", str(out)]
+    for pattern in KILLS:
+        process = subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and not any(map(_has_bytes, out.glob(pattern))):
+                time.sleep(0.005)
+        finally:
+            process.kill()
+            process.wait()
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for folder in ("worlds", "agents", "tasks"):
+        assert _files(out / folder) == _files(whole / folder)
+    for name in ("train.openai.jsonl", "train.hermes.jsonl"):
+        assert _records(out / name) == _records(whole / name)
+    assert _rollouts(out) == _rollouts(whole)
+    funnels = [json.loads((each / "funnel.json").read_bytes()) for each in (out, whole)]
+    assert {**funnels[0], "seconds": 0} == {**funnels[1], "seconds": 0}
+
+
+def _has_bytes(file: Path) -> bool:
+    return file.stat().st_size > 0
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {
+        each.relative_to(folder): each.read_bytes() for each in folder.rglob("*") if each.is_file()
+    }
+
+
+def _records(file: Path) -> list[Any]:
+    """Without their lineage, which is a hash of the rollout's line with its times."""
+    made = [json.loads(line) | {"lineage": ""} for line in file.read_bytes().splitlines()]
+    return sorted(made, key=json.dumps)
+
+
+def _rollouts(out: Path) -> dict[str, Any]:
+    """Final ones, once each, without times."""
+    made: dict[str, Any] = {}
+    for file in out.glob("runs/*/trajectories/*.jsonl"):
+        for line in file.read_bytes().splitlines():
+            rollout = json.loads(line)
+            assert rollout["id"] not in made
+            rollout["steps"].sort(key=lambda step: (step["agent"], step["turn"]))
+            made[rollout["id"]] = _timeless(rollout)
+    return made
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _timeless(each) for name, each in value.items() if name not in LEFT_OUT}
+    return [_timeless(each) for each in value] if isinstance(value, list) else value

@@ -188,8 +188,15 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None
     run(whole, 6)
     run(out, 3)
     out.write_bytes(out.read_bytes() + b'{"id": "torn')
+    refused = tmp_path / "rejected" / out.name
+    # Numbers after the last task were begun: they are made again.
+    late = b'{"number":99,"refused":{"no call succeeded":5}}\n{"number":1'
+    refused.write_bytes(refused.read_bytes() + late)
     run(out, 6)
     assert out.read_bytes() == whole.read_bytes()
+    assert refused.read_bytes() == (tmp_path / "rejected" / whole.name).read_bytes()
+    reports = [(tmp_path / f"{name}.report.json").read_bytes() for name in ("t", "whole")]
+    assert reports[0] == reports[1]
     other = ["synth", "tasks", str(WORLD), "--seed", "4", "--out", str(out)]
     done = CliRunner().invoke(app, other)
     assert done.exit_code == 2

@@ -85,6 +85,14 @@ def test_memory_holds_a_sample_and_the_seed_decides_it(tmp_path: Path) -> None:
     assert others != {each.id for each in curate(tmp_path, made, keep=10, sample=10, seed=3)[1]}
 
 
+def test_neither_the_order_of_lines_nor_their_times_decide(tmp_path: Path) -> None:
+    made = [rollout(n) for n in range(40)]
+    chosen = curate(tmp_path, made, keep=5, sample=20)[1]
+    late = [replace(each, seconds=each.seconds + 1234.56789) for each in reversed(made)]
+    again = curate(tmp_path, late, keep=5, sample=20)[1]
+    assert [each.id for each in again] == [each.id for each in chosen]
+
+
 def test_the_different_and_the_long_come_first(tmp_path: Path) -> None:
     def other(number: int) -> Trajectory:
         made = rollout(number)

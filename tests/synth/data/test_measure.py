@@ -33,7 +33,7 @@ def served(made: Trajectory, **by: Literal["live", "replayed", "simulated"]) -> 
 def measured(*made: Trajectory) -> Measure:
     meter = Meter()
     for each in made:
-        meter.add(each, 1000)
+        meter.add(each)
     return meter.result()
 
 

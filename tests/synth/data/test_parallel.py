@@ -80,7 +80,7 @@ def test_jobs_over_pieces_give_what_they_give_over_lines(file: Path) -> None:
 def test_a_meter_takes_outlines_as_it_takes_trajectories(file: Path) -> None:
     one, other = Meter(seed=3), Meter(seed=3)
     for line in trajectories([file]):
-        one.add(line.trajectory, len(line.data))
+        one.add(line.trajectory)
     job = MeasureJob(strict=True)
     for outlines in whole(map(job, chunks([file], 30_000)), [file]):
         for outline in outlines:
