@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from nexau.synth.tasks import goals
 from nexau.synth.tasks.building import Builder, Unusable
-from nexau.synth.tasks.sitting import Sitting, Sources
+from nexau.synth.tasks.sitting import Prober, Sitting, Sources
 from nexau.synth.tasks.structs import Attempt, Fact, Goal, Leaf, Operand, Param, Reply, Step, Tool
 
 ACROSS = "across-"
@@ -30,17 +30,6 @@ _LONGEST = 60
 
 Meet = Callable[[Step, Step, Mapping[str, Reply], Random], Goal | None]
 _MEET: Mapping[str, Meet] = {"contradict": goals.contradicted, "resolve": goals.resolved}
-
-
-class Prober(Protocol):
-    async def succeed(
-        self,
-        session: Sitting,
-        tool: Tool,
-        chance: Random,
-        known: Mapping[str, Any],
-        fixed: Mapping[str, Any] | None = None,
-    ) -> Attempt | None: ...
 
 
 class _Value(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from nexau.synth.tasks import goals
 from nexau.synth.tasks.across import ACROSS, Across, can_resolve
@@ -10,9 +10,9 @@ from nexau.synth.tasks.attempts import Attempts
 from nexau.synth.tasks.building import Builder, Unusable, execute, pruned
 from nexau.synth.tasks.live import LiveSource
 from nexau.synth.tasks.lookups import Lookups
-from nexau.synth.tasks.sitting import Sitting, Sources
+from nexau.synth.tasks.sitting import Prober, Sitting, Sources
 from nexau.synth.tasks.source import WorldSource
-from nexau.synth.tasks.structs import Attempt, Draft, Given, Goal, Reply, Step, Tool
+from nexau.synth.tasks.structs import Draft, Given, Goal, Reply, Step, Tool
 from nexau.synth.worlds.state import Changes
 
 FUSED = ("compare", "total", "constrain", "contradict", "resolve")
@@ -23,21 +23,6 @@ MEET = {
 }
 HOPS = {"easy": 0, "medium": 1, "hard": 3}
 GOALS = {"easy": (1, 1), "medium": (1, 2), "hard": (2, 4)}
-
-
-class Prober(Protocol):
-    """Finds calls of a source's tools that succeed."""
-
-    async def succeed(
-        self,
-        session: Sitting,
-        tool: Tool,
-        chance: Random,
-        known: Mapping[str, Any],
-        fixed: Mapping[str, Any] | None = None,
-    ) -> Attempt | None: ...
-
-    async def refused(self, session: Sitting, tool: Tool, chance: Random) -> Attempt | None: ...
 
 
 def problem_types(source: WorldSource) -> list[tuple[str, ...]]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from random import Random
+from typing import Any, Protocol, Self
 
 from msgspec.structs import replace
 
 from nexau.prepare import seen_names
 from nexau.synth.tasks.source import Session, Source
-from nexau.synth.tasks.structs import Reply, Tool
+from nexau.synth.tasks.structs import Attempt, Reply, Tool
 from nexau.synth.worlds.state import Changes
 
 
@@ -81,3 +82,18 @@ class Sitting:
         """What differs from the initial states, by source; nothing of sources left as they were."""
         found = {name: session.changes() for name, session in self._open.items()}
         return {name: changes for name, changes in found.items() if changes}
+
+
+class Prober(Protocol):
+    """Finds calls of a source's tools that succeed."""
+
+    async def succeed(
+        self,
+        session: Sitting,
+        tool: Tool,
+        chance: Random,
+        known: Mapping[str, Any],
+        fixed: Mapping[str, Any] | None = None,
+    ) -> Attempt | None: ...
+
+    async def refused(self, session: Sitting, tool: Tool, chance: Random) -> Attempt | None: ...
