@@ -191,7 +191,7 @@ def test_what_is_out_of_the_common_takes_the_long_way(name: str, change: dict[st
 
 
 @given(rollout=rollouts())
-@settings(NASTY, max_examples=30)
+@settings(NASTY, max_examples=15)
 def test_the_quick_way_of_atif_writes_what_the_long_way_writes(rollout: Trajectory) -> None:
     head = Head("n/0", "rollout:1", rollout.reward)
     record = ATIF().quick(rollout, head)
