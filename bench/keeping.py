@@ -5,8 +5,7 @@ python -m bench.keeping --case model-http --rollouts 1000
 python -m bench.keeping --flush 0 --fsync 0 --case in-process-20ms
 
 Two processes, one whose runs are kept and one whose are not, do the same work in turns, so that
-whatever else the machine does meets both. One process for both would not do: CPython fits its code
-to the types that it meets, and each kind of run would undo what it has fitted to the other.
+whatever else the machine does meets both, and neither meets what the other leaves in its process.
 
 The lines of both go to a file; the kept ones write them into their directory too, and make it and
 close it. Told is the CPU time of the process for one rollout, all threads counted: the medians, the

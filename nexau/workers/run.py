@@ -74,6 +74,11 @@ class WorkersRun:
     ) -> None:
         self.merging: Merging | None = None
         """The sinks; None where trajectories are iterated over."""
+        self.journal: Journal | None = None
+        """Of the tasks that were given out, in a run that is kept."""
+        self._kept = anyio.Event()
+        """Nothing more is written to it."""
+        self._stopping = False
         self._passes = PassTally(repeat)
         self.concurrency = concurrency
         self._assignments = assignments
@@ -118,11 +123,13 @@ class WorkersRun:
 
     def drain(self, grace: float | None = None) -> None:
         """As `Run.drain`."""
+        self._stopping = True
         self._admit_no_more()
         self._order(Drain(grace))
 
     def cancel(self) -> None:
         """As `Run.cancel`."""
+        self._stopping = True
         self._admit_no_more()
         self._order(Cancel())
 
@@ -241,6 +248,11 @@ class WorkersRun:
         await self._gone.wait()
         if self.merging is not None:
             await self.merging.flush()
+        if self.journal is not None:
+            if self._stopping:
+                self.journal.give_up()
+            self.journal.finish()
+            await self._kept.wait()
         self._out.close()
         self._finished.set()
 
@@ -251,6 +263,8 @@ class WorkersRun:
         except OSError as error:
             self._fail(error)
             self.cancel()
+        finally:
+            self._kept.set()
 
     async def start(self, tasks: Any, begins: list[Begin]) -> None:
         """Returns once all can work. Raises what keeps one from it."""
@@ -382,6 +396,7 @@ async def open_workers(
         else:
             raise TypeError("tasks may be None only where a run is gone on with")
         run = WorkersRun(assignments, concurrency, repeat)
+        run.journal = journal
         # Closed whatever happens: the task that closes it at the end may not have got that far.
         with run._out:
             async with (

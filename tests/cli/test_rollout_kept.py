@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -41,8 +40,15 @@ def under_way(place: Path) -> bool:
     return len(kept(place)) >= 4 and state_of(run).turns_on_record > 0
 
 
-def still(family: list[psutil.Process]) -> bool:
-    return all(each.status() in STILL for each in family)
+def stand(family: list[psutil.Process]) -> bool:
+    """Whether all have stopped, within a second: a signal is on its way for a moment, and one that
+    waits for a child to begin (vfork) cannot stop while that child does.
+    """
+    for _ in range(50):
+        if all(each.status() in STILL for each in family):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def halted(process: Popen[bytes], place: Path) -> list[psutil.Process]:
@@ -58,9 +64,7 @@ def halted(process: Popen[bytes], place: Path) -> list[psutil.Process]:
             for each in family:
                 resumed.callback(each.resume)
                 each.suspend()
-            # A signal is on its way for a moment.
-            until(partial(still, family))
-            if under_way(place):
+            if stand(family) and under_way(place):
                 resumed.pop_all()
                 return family
         time.sleep(0.05)
@@ -155,21 +159,24 @@ DiskFiles.write = write
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("grace", ["0", "0.3"])
+@pytest.mark.parametrize(("grace", "workers"), [("0", "1"), ("0.3", "1"), ("0", "2")])
 def test_ctrl_c_on_a_full_disk_says_what_is_kept(
-    process: Start, call: Call, place: Path, slow: Path, grace: str
+    process: Start, call: Call, place: Path, slow: Path, grace: str, workers: str
 ) -> None:
     doings = place / "cli_doings.py"
     whole = doings.read_text()
     doings.write_text(whole + FULL)
-    arguments = ("-c", "4", "--grace", grace, "--out", "run")
+    arguments = ("-c", "4", "--grace", grace, "--out", "run", "-w", workers)
     running = process("rollout", "agent.yaml", "slow.jsonl", *arguments)
     family = halted(running, place)
     (place / "full").touch()
     for each in family:
         each.resume()
-    log = place / "run" / "logs" / "001.jsonl"
-    until(lambda: "the disk is full" in log.read_text())
+    assert running.stderr is not None
+    line = b"-"
+    while b"the disk is full" not in line:
+        line = running.stderr.readline()
+        assert line
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=WAIT)
     said, ended = err.decode().partition("error: ")[2], state_of(place / "run").counts.ended
