@@ -36,7 +36,7 @@ from bench.servers import model_server
 from bench.work import Work
 from nexau.actors._backend import run
 from nexau.definitions.values import Agent
-from nexau.journal.keeper import Durability
+from nexau.journal.durability import Durability
 from nexau.transports.lines import open_lines
 from nexau.tuning import tune_gc
 

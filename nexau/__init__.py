@@ -43,11 +43,8 @@ if TYPE_CHECKING:
     from nexau.tasks.stream import read_tasks as read_tasks
     from nexau.trajectory import Event as Event, Step as Step, Trajectory as Trajectory
     from nexau.transports.protocol import Call as Call, Limits as Limits, Result as Result
-    from nexau.workers.run import (
-        WorkerDied as WorkerDied,
-        WorkersRun as WorkersRun,
-        open_workers as open_workers,
-    )
+    from nexau.workers.opening import open_workers as open_workers
+    from nexau.workers.run import WorkerDied as WorkerDied, WorkersRun as WorkersRun
     from nexau.workers.wire import WorkerSettings as WorkerSettings
 
 _HOMES = {
@@ -80,7 +77,8 @@ _HOMES = {
     "nexau.tasks.stream": ("read_tasks",),
     "nexau.trajectory": ("Event", "Step", "Trajectory"),
     "nexau.transports.protocol": ("Call", "Limits", "Result"),
-    "nexau.workers.run": ("WorkerDied", "WorkersRun", "open_workers"),
+    "nexau.workers.opening": ("open_workers",),
+    "nexau.workers.run": ("WorkerDied", "WorkersRun"),
     "nexau.workers.wire": ("WorkerSettings",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

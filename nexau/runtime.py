@@ -23,8 +23,9 @@ from nexau.definitions.values import (
 from nexau.group import Group
 from nexau.histogram import Histogram
 from nexau.journal.directory import RunDirectory, check_tools, create_run, keeping, new_manifest
+from nexau.journal.durability import Durability
 from nexau.journal.intake import take_up
-from nexau.journal.keeper import Durability, Journal
+from nexau.journal.keeper import Journal
 from nexau.lag import LagMonitor
 from nexau.models.base import Model
 from nexau.models.registry import open_model

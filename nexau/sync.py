@@ -29,7 +29,7 @@ from nexau.definitions.values import Agent, Task
 from nexau.runtime import open_runtime
 from nexau.tasks.stream import TaskSource, read_tasks
 from nexau.trajectory import Trajectory
-from nexau.workers.run import open_workers
+from nexau.workers.opening import open_workers
 
 AgentLike = Agent | str | PathLike[str]
 

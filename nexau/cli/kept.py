@@ -19,8 +19,8 @@ from nexau.journal.directory import (
     read_manifest,
     resume_run,
 )
+from nexau.journal.durability import Durability
 from nexau.journal.files import FULL, NotWritten
-from nexau.journal.keeper import Durability
 from nexau.journal.overview import state_of
 from nexau.journal.records import Manifest
 from nexau.logs import copied_to

@@ -20,9 +20,10 @@ import msgspec
 
 from nexau.definitions.values import Agent, DefinitionError
 from nexau.files.problems import display
+from nexau.journal.durability import Durability
 from nexau.journal.files import DiskFiles, Files, Locked
 from nexau.journal.fingerprint import definition_of, differences, files_of, tools_of, versions
-from nexau.journal.keeper import Durability, Journal
+from nexau.journal.keeper import Journal
 from nexau.journal.ranges import Ranges
 from nexau.journal.records import FORMAT, Manifest, Progress, Resume
 from nexau.journal.recovery import DAMAGED, PART, Recovered, numbers, parts, recover

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
-from msgspec import Struct
 
+from nexau.journal.durability import Durability
 from nexau.journal.files import FULL, Files, NotWritten
-from nexau.journal.records import Progress, encoder
+from nexau.journal.records import Progress, encoder, lines_of
 from nexau.journal.segments import (
     Batch,
     Finished,
@@ -53,18 +53,6 @@ class Attempt(Protocol):
     def take(self) -> list[Any]:
         """Its events that were not taken before, as records."""
         ...
-
-
-class Durability(Struct, frozen=True):
-    """What a run directory promises, and when."""
-
-    flush: float = 0.02
-    """Seconds for which records gather. When the process is killed, what is younger is lost, and
-    done again. 0: each turn is written before its calls are sent, each result before the model
-    sees it."""
-    sync: float | None = 1.0
-    """Seconds for which written records may be lost when the machine loses power. 0: none that was
-    handed on; None: as long as the operating system takes."""
 
 
 class Journal:
@@ -281,25 +269,9 @@ class Journal:
             entries += attempt.take()
         self._unwritten.clear()
         done, self._sealed = self._sealed, []
-        lines, count = self._encode(entries)
+        lines, count = lines_of(entries)
+        self._lost += len(entries) - count
         return make_batch(lines, count, done, self._journal, self._trajectories)
-
-    def _encode(self, entries: list[Any]) -> tuple[bytes, int]:
-        """As lines, and how many there are."""
-        try:
-            return encoder.encode_lines(entries), len(entries)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            entries = [entry for entry in entries if self._encodes(entry)]
-            return encoder.encode_lines(entries), len(entries)
-
-    def _encodes(self, entry: Any) -> bool:
-        """What cannot be JSON is left out: its rollout is resumed from before it."""
-        try:
-            encoder.encode(entry)
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            self._lost += 1
-            return False
-        return True
 
     async def _write(self, batch: Batch) -> None:
         self._bytes += sum(len(data) for _, data in batch.pieces)

@@ -142,3 +142,25 @@ encoder = msgspec.json.Encoder()
 
 def seal_batch(lines: bytes, count: int) -> bytes:
     return lines + encoder.encode(Sum(zlib.crc32(lines), count)) + b"\n"
+
+
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+def lines_of(records: list[Any]) -> tuple[bytes, int]:
+    """As lines, and how many there are: what cannot be JSON is left out, and its rollout is resumed
+    from before it.
+    """
+    try:
+        return encoder.encode_lines(records), len(records)
+    except _UNENCODABLE:
+        records = [each for each in records if _encodes(each)]
+        return encoder.encode_lines(records), len(records)
+
+
+def _encodes(record: Any) -> bool:
+    try:
+        encoder.encode(record)
+    except _UNENCODABLE:
+        return False
+    return True

@@ -10,35 +10,25 @@ to the sinks as they come.
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from os import PathLike, fspath
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from nexau.actors import open_system
-from nexau.definitions.agentfile import load_agent
-from nexau.definitions.values import Agent, DefinitionError
+from nexau.definitions.values import DefinitionError
 from nexau.histogram import Histogram
-from nexau.journal.directory import RunDirectory, keeping
 from nexau.journal.files import NotWritten
-from nexau.journal.intake import take_up
-from nexau.journal.keeper import Durability, Journal
+from nexau.journal.keeper import Journal
 from nexau.journal.segments import Finished
-from nexau.output.sinks import Sink, SinkClosed
-from nexau.scoring.judging import Graders
+from nexau.output.sinks import SinkClosed
 from nexau.scoring.passk import PassTally
 from nexau.servers import ToolsUnavailable
 from nexau.summary import Summary, Tally, peak_memory_bytes
-from nexau.tasks.assignments import Assignments, Repeated
-from nexau.tasks.stream import TaskSource, read_tasks
+from nexau.tasks.assignments import Assignments
 from nexau.trajectory import Trajectory
-from nexau.transports.scoping import transparent
-from nexau.workers.agentpickle import main_of, pickled, pickled_graders
-from nexau.workers.merging import Merging, kinds
+from nexau.workers.merging import Merging
 from nexau.workers.parent import WorkerProcess
 from nexau.workers.wire import (
     Begin,
@@ -51,12 +41,9 @@ from nexau.workers.wire import (
     Report,
     Up,
     Want,
-    WorkerSettings,
 )
 
 GIVEN_AT_ONCE = 256
-DURABILITY = Durability()
-NO_GRADERS = Graders()
 
 
 class WorkerDied(Exception):
@@ -124,12 +111,14 @@ class WorkersRun:
     def drain(self, grace: float | None = None) -> None:
         """As `Run.drain`."""
         self._stopping = True
+        self._give_up_at_the_end()
         self._admit_no_more()
         self._order(Drain(grace))
 
     def cancel(self) -> None:
         """As `Run.cancel`."""
         self._stopping = True
+        self._give_up_at_the_end()
         self._admit_no_more()
         self._order(Cancel())
 
@@ -173,6 +162,13 @@ class WorkersRun:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def _give_up_at_the_end(self) -> None:
+        """A run that is being stopped does not wait for room, once its workers are gone; whether
+        the one comes first or the other.
+        """
+        if self._stopping and self._gone.is_set() and self.journal is not None:
+            self.journal.give_up()
 
     def _order(self, order: Order) -> None:
         for worker in self._workers:
@@ -249,8 +245,7 @@ class WorkersRun:
         if self.merging is not None:
             await self.merging.flush()
         if self.journal is not None:
-            if self._stopping:
-                self.journal.give_up()
+            self._give_up_at_the_end()
             self.journal.finish()
             await self._kept.wait()
         self._out.close()
@@ -335,82 +330,3 @@ def _error(failed: Failed) -> Exception:
     if failed.kind == "os":
         return OSError(failed.number or 0, failed.message)
     return (ToolsUnavailable if failed.kind == "tools" else DefinitionError)(failed.message)
-
-
-@asynccontextmanager
-async def open_workers(
-    agent: Agent | str | PathLike[str],
-    tasks: TaskSource | None,
-    *,
-    workers: int,
-    concurrency: int = 64,
-    repeat: int = 1,
-    seed: int = 0,
-    retries: int = 0,
-    sinks: Sequence[Sink] = (),
-    settings: WorkerSettings | None = None,
-    out: RunDirectory | None = None,
-    durability: Durability = DURABILITY,
-    graders: Graders = NO_GRADERS,
-) -> AsyncIterator[WorkersRun]:
-    """A run in `workers` processes, which share `concurrency` and the models' limits by the minute.
-
-    With `sinks`, which this process has, `wait`; without, iterate. An `Agent` that was
-    built in code is pickled, so its functions are those of modules (or of `__main__`, which each
-    worker imports as `multiprocessing` does); the path of an agent file is loaded by each. Raises
-    `DefinitionError`, or `ToolsUnavailable` where a worker's servers cannot be had. Leaving the
-    block early cancels what still runs. `out` and `tasks` are as for `Runtime.rollouts`; each
-    worker keeps what it runs in a folder of its own there. `graders` are pickled too.
-    """
-    if min(workers, concurrency, repeat) < 1 or retries < 0:
-        raise ValueError("workers, concurrency and repeat are at least 1, retries at least 0")
-    count = min(workers, concurrency)
-    if not isinstance(agent, Agent):
-        load_agent(fspath(agent))  # what is wrong with it is told once, and before anything starts
-    data, main = pickled(agent), main_of(agent)
-    grading = pickled_graders(graders)
-    begins = [
-        Begin(
-            data,
-            main,
-            count,
-            concurrency // count + (number < concurrency % count),
-            seed,
-            retries,
-            kinds(sinks) or ("trajectories",),
-            settings or WorkerSettings(),
-            str(out.root.absolute()) if out is not None else None,
-            number + 1,
-            durability,
-            grading,
-        )
-        for number in range(count)
-    ]
-    stream = read_tasks(tasks) if tasks is not None else None
-    with keeping(out, durability) as journal:
-        assignments: Assignments
-        if out is not None and journal is not None:
-            assignments = take_up(out, journal, stream)
-        elif stream is not None:
-            assignments = Repeated(stream, repeat)
-        else:
-            raise TypeError("tasks may be None only where a run is gone on with")
-        run = WorkersRun(assignments, concurrency, repeat)
-        run.journal = journal
-        # Closed whatever happens: the task that closes it at the end may not have got that far.
-        with run._out:
-            async with (
-                open_system("workers") as system,
-                transparent(anyio.create_task_group()) as group,
-            ):
-                if sinks:
-                    run.merging = Merging(system, sinks, run.broken)
-                group.start_soon(run.attend)
-                try:
-                    if journal is not None:
-                        group.start_soon(run.keep, journal)
-                    await run.start(group, begins)
-                    yield run
-                finally:
-                    run._in.close()
-                    group.cancel_scope.cancel()

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from nexau.histogram import Buckets
-from nexau.journal.keeper import Durability
+from nexau.journal.durability import Durability
 from nexau.scoring.passk import Scored
 from nexau.summary import Counts
 from nexau.tasks.assignments import Assignment

@@ -12,7 +12,7 @@ import nexau
 from nexau.definitions.functions import python_tool
 from nexau.definitions.values import Agent, Task
 from nexau.journal.directory import create_run, new_manifest, resume_run
-from nexau.journal.keeper import Durability
+from nexau.journal.durability import Durability
 from nexau.journal.recovery import Recovered, recover
 from nexau.journal.testing import MemoryFiles
 from nexau.models.base import ModelError, ModelRequest, ToolCall, ToolMessage, Turn
@@ -120,7 +120,7 @@ class Played:
             async with nexau.open_runtime() as runtime, anyio.create_task_group() as group:
                 if kill_after is not None:
                     group.start_soon(self._kill, kill_after, life, power)
-                directory = self._directory(agent)
+                directory = self.directory(agent)
                 directory.segment = self.segment
                 self.repairs += directory.recovered.repairs
                 async with runtime.rollouts(
@@ -151,7 +151,7 @@ class Played:
         await anyio.sleep(after)
         run.cancel()
 
-    def _directory(self, agent: Agent) -> Any:
+    def directory(self, agent: Agent) -> Any:
         if "run.json" in self.files.names(ROOT):
             return resume_run(ROOT, agent, files=self.files)
         manifest = new_manifest(

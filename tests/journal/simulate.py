@@ -21,7 +21,7 @@ import anyio
 from trio.testing import MockClock
 
 from nexau.actors._backend import run
-from nexau.journal.keeper import Durability
+from nexau.journal.durability import Durability
 from nexau.journal.overview import verify
 from nexau.journal.testing import MemoryFiles
 from tests.journal.played import ROOT, Played, outline

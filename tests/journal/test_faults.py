@@ -12,13 +12,17 @@ from hypothesis import given, settings, strategies as st
 from trio.testing import MockClock
 
 from nexau.journal import intake
+from nexau.journal.directory import keeping
+from nexau.journal.durability import Durability
 from nexau.journal.files import Appender, DiskFiles, NotWritten
-from nexau.journal.keeper import Durability
 from nexau.journal.overview import verify
 from nexau.journal.ranges import Ranges
 from nexau.journal.reading import read_journal
 from nexau.journal.records import Progress, encoder, seal_batch
 from nexau.journal.testing import MemoryFiles
+from nexau.tasks.assignments import Repeated
+from nexau.tasks.stream import read_tasks
+from nexau.workers.run import WorkersRun
 from tests.journal.played import ROOT, Played
 from tests.journal.test_resume import final, lived
 
@@ -167,6 +171,27 @@ async def test_a_disk_that_fills_up_after_the_run_was_stopped_is_not_waited_for(
     whole = Played(3, MemoryFiles(), tasks=8)
     await lived(whole, 0)
     assert final(played) == final(whole)
+
+
+@pytest.mark.parametrize("order", ["the workers end, then it is stopped", "the other way"])
+async def test_with_workers_a_run_that_is_stopped_does_not_wait_for_room(order: str) -> None:
+    files = MemoryFiles()
+    played = Played(3, files)
+    run = WorkersRun(Repeated(read_tasks([]), 1), 1)
+    with keeping(played.directory(played.world.agent()), Durability()) as run.journal:
+        assert run.journal is not None
+        files.capacity = files.used()
+        run.journal.keep(Progress(1, 2, False))
+        async with anyio.create_task_group() as group:
+            group.start_soon(run.attend)
+            group.start_soon(run.keep, run.journal)
+            steps = [run._gone.set, run.drain]
+            for step in steps if order != "the other way" else reversed(steps):
+                await anyio.sleep(5)
+                assert run.journal.stalled is not None
+                step()
+            with anyio.fail_after(20), pytest.raises(NotWritten, match="No space"):
+                await run.wait()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from nexau.journal.keeper import Durability
+from nexau.journal.durability import Durability
 from nexau.journal.testing import MemoryFiles
 from tests.journal.played import Played, outline
 
