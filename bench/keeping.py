@@ -6,12 +6,14 @@ python -m bench.keeping --flush 0 --fsync 0 --case in-process-20ms
 
 Two processes, one whose runs are kept and one whose are not, do the same work in turns, so that
 whatever else the machine does meets both, and neither meets what the other leaves in its process.
+One process is up to 5 % faster than the next for as long as it lives, by where its memory came to
+lie; so there are several such pairs, one after the other.
 
 The lines of both go to a file; the kept ones write them into their directory too, and make it and
 close it. Told is the CPU time of the process for one rollout, all threads counted: the medians, the
-least, which tells more on a machine that others use, and the median of what a run costs more with
-the directory than the one beside it without.
-Where model and tool take no time, as in `in-process`, that is the loss of throughput too.
+least, which tells more on a machine that others use, and by how much more it is with the directory,
+over all pairs and for each of them. And rollouts a second by the wall: the medians, and what is
+lost of them. Where model and tool take no time, as in `in-process`, the two losses are one.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,11 +50,11 @@ WARM = 2
 
 async def _turn(
     runtime: nexau.Runtime, agent: Agent, given: argparse.Namespace, file: int, out: Path | None
-) -> float:
-    """CPU seconds of one run, from its first task to its last line."""
+) -> tuple[float, float]:
+    """Seconds of one run, from its first task to its last line: of CPU, and by the wall."""
     durability = Durability(given.flush, None if given.fsync < 0 else given.fsync)
     tasks = ["Look at the customers."] * given.rollouts
-    began = time.process_time()
+    began, clock = time.process_time(), time.perf_counter()
     async with (
         open_lines(file) as writer,
         runtime.rollouts(
@@ -66,11 +69,11 @@ async def _turn(
         summary = await run.wait()
     if summary.by_status != {"completed": given.rollouts}:
         raise SystemExit(f"rollouts ended as {summary.by_status}")
-    return time.process_time() - began
+    return time.process_time() - began, time.perf_counter() - clock
 
 
 async def _take_turns(given: argparse.Namespace) -> None:
-    """A turn for each line of stdin; its CPU seconds to stdout."""
+    """A turn for each line of stdin; its seconds to stdout."""
     case = CASES[given.case]
     job = Job(case, given.concurrency, 0.0, Path(os.devnull), model=given.url)
     agent = agent_of(job, Work(case, "uvloop"))
@@ -84,10 +87,29 @@ async def _take_turns(given: argparse.Namespace) -> None:
                 seconds = await _turn(runtime, agent, given, file, out)
                 shutil.rmtree(folder / "run", ignore_errors=True)
                 os.ftruncate(file, 0)
-                print(seconds, flush=True)
+                print(*seconds, flush=True)
     finally:
         os.close(file)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Turn(NamedTuple):
+    """Seconds."""
+
+    cpu: float
+    wall: float
+
+
+class Pair(NamedTuple):
+    """Turns of two processes."""
+
+    plain: list[Turn]
+    kept: list[Turn]
+
+    def more(self) -> float:
+        """By how much more CPU time, as a share."""
+        kept, plain = (statistics.median(each.cpu for each in turns) for turns in self[::-1])
+        return kept / plain - 1
 
 
 class _Part:
@@ -98,8 +120,7 @@ class _Part:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
-    def turn(self) -> float:
-        """CPU seconds."""
+    def turn(self) -> Turn:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -107,25 +128,45 @@ class _Part:
         told = self._process.stdout.readline()
         if not told:
             raise SystemExit(self._process.wait() or 1)
-        return float(told)
+        cpu, wall = map(float, told.split())
+        return Turn(cpu, wall)
 
     def close(self) -> None:
         self._process.communicate()
 
 
-def _measure(
-    given: argparse.Namespace, arguments: Sequence[str], url: str
-) -> tuple[list[float], list[float]]:
-    """CPU seconds of each turn without a directory, and with one."""
-    taken: dict[str, list[float]] = {"plain": [], "kept": []}
+def _measure(given: argparse.Namespace, arguments: Sequence[str], url: str) -> Pair:
+    taken = Pair([], [])
     with ExitStack() as stack:
-        parts = {kind: stack.enter_context(closing(_Part(kind, arguments, url))) for kind in taken}
+        parts = {
+            kind: stack.enter_context(closing(_Part(kind, arguments, url))) for kind in Pair._fields
+        }
         for number in range(given.turns + WARM):
-            for kind in ("plain", "kept") if number % 2 else ("kept", "plain"):
-                seconds = parts[kind].turn()
+            for kind in Pair._fields[:: 1 if number % 2 else -1]:
+                turn = parts[kind].turn()
                 if number >= WARM:
-                    taken[kind].append(seconds)
-    return taken["plain"], taken["kept"]
+                    getattr(taken, kind).append(turn)
+    return taken
+
+
+def _told(given: argparse.Namespace, pairs: list[Pair]) -> dict[str, object]:
+    told: dict[str, object] = {}
+    cpu, least, rate = {}, {}, {}
+    for kind in Pair._fields:
+        turns = [turn for pair in pairs for turn in getattr(pair, kind)]
+        cpu[kind] = statistics.median(turn.cpu for turn in turns)
+        least[kind] = min(turn.cpu for turn in turns)
+        rate[kind] = given.rollouts / statistics.median(turn.wall for turn in turns)
+        told[f"{kind}_cpu_us"] = round(cpu[kind] / given.rollouts * 1e6, 1)
+        told[f"{kind}_least_us"] = round(least[kind] / given.rollouts * 1e6, 1)
+        told[f"{kind}_per_second"] = round(rate[kind], 1)
+    more = sorted(round(pair.more() * 100, 1) for pair in pairs)
+    return told | {
+        "more_cpu_percent": round((cpu["kept"] / cpu["plain"] - 1) * 100, 1),
+        "more_cpu_percent_of_pairs": more,
+        "more_by_the_least_percent": round((least["kept"] / least["plain"] - 1) * 100, 1),
+        "throughput_lost_percent": round((1 - rate["kept"] / rate["plain"]) * 100, 1),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,7 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--case", choices=sorted(CASES), default="in-process")
     made.add_argument("--concurrency", type=int, default=64)
     made.add_argument("--rollouts", type=int, default=4000, help="of one turn")
-    made.add_argument("--turns", type=int, default=20)
+    made.add_argument("--turns", type=int, default=6, help="of each process")
+    made.add_argument("--pairs", type=int, default=8, help="of processes")
     made.add_argument("--flush", type=float, default=0.02)
     made.add_argument("--fsync", type=float, default=1.0)
     made.add_argument("--folder", type=Path, help="whose disk is written; default: a temporary one")
@@ -153,26 +195,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         url = ""
         if CASES[given.case].model == "http":
             url = stack.enter_context(model_server(CASES[given.case], "-")).url
-        without, with_ = _measure(given, arguments, url)
-    ratios = [more / less for more, less in zip(with_, without, strict=True)]
-    print(
-        msgspec.json.encode(
-            {
-                "case": given.case,
-                "concurrency": given.concurrency,
-                "flush": given.flush,
-                "fsync": given.fsync,
-                "cpu_us_without": round(statistics.median(without) / given.rollouts * 1e6, 1),
-                "cpu_us_kept": round(statistics.median(with_) / given.rollouts * 1e6, 1),
-                "least_us_without": round(min(without) / given.rollouts * 1e6, 1),
-                "least_us_kept": round(min(with_) / given.rollouts * 1e6, 1),
-                "more_percent": round((statistics.median(ratios) - 1) * 100, 1),
-                "more_percent_quartiles": [
-                    round((each - 1) * 100, 1) for each in statistics.quantiles(ratios, n=4)
-                ],
-            }
-        ).decode()
-    )
+        pairs = [_measure(given, arguments, url) for _ in range(given.pairs)]
+    asked = {name: getattr(given, name) for name in ("case", "concurrency", "flush", "fsync")}
+    print(msgspec.json.encode(asked | _told(given, pairs)).decode())
     return 0
 
 

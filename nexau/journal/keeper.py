@@ -9,20 +9,23 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.to_thread
+from msgspec import structs
 
+from nexau.journal.counts import Counts
 from nexau.journal.durability import Durability
 from nexau.journal.files import FULL, Files, NotWritten
-from nexau.journal.records import Progress, encoder, lines_of
+from nexau.journal.records import Attempt, Progress, encoder, lines_of
 from nexau.journal.segments import (
     Batch,
     Finished,
     JournalFiles,
     TrajectoryFiles,
     finished,
+    in_groups,
     make_batch,
 )
 from nexau.secrets.redaction import SECRETS
@@ -34,8 +37,6 @@ log = get_logger("nexau.journal")
 
 LIMIT = 2 << 20
 """Bytes of trajectories that were sealed and not yet handed on; from then on slots wait."""
-TOGETHER = 1 << 16
-"""Bytes of trajectories from which on no more are handed on in one piece."""
 HELD = 0.05
 """Seconds that a write may hold the event loop before a thread takes over..."""
 WARY = 64
@@ -47,16 +48,42 @@ AGAIN = 1.0
 Deliver = Callable[[list[Finished]], Awaitable[None]]
 
 
-class Attempt(Protocol):
-    """What has events for the journal."""
-
-    def take(self) -> list[Any]:
-        """Its events that were not taken before, as records."""
-        ...
-
-
 class Journal:
     """What a run writes to its directory. `run` has to run, in one task, while it is in use."""
+
+    # Slots, because looking up one of more than 30 attributes would take twice as long.
+    __slots__ = (
+        "_begun",
+        "_changed",
+        "_closing",
+        "_counts",
+        "_ended",
+        "_files",
+        "_flush",
+        "_given_up",
+        "_handed",
+        "_held",
+        "_idle",
+        "_journal",
+        "_limiter",
+        "_over",
+        "_sealed",
+        "_stopping",
+        "_sync",
+        "_synced_at",
+        "_trajectories",
+        "_unwritten",
+        "_waiting_bytes",
+        "_wake",
+        "_written",
+        "began",
+        "chain",
+        "entries",
+        "ready",
+        "source_ended",
+        "stalled",
+        "tasks",
+    )
 
     def __init__(
         self,
@@ -78,14 +105,14 @@ class Journal:
         self.ready = durability.flush > 0
         """As `nexau.scope.Durable`: until the disk is full, and never with `flush` 0."""
         self.began = journal.began
-        """A rollout is under way: what is on record of it is needed until it has ended."""
+        """Rollouts are under way: what is on record of them is needed until they have ended."""
         self._files = files
         self._journal = journal
         self._trajectories = trajectories
         self._flush = durability.flush
         self._sync = durability.sync
         self._sealed: list[Finished] = []
-        self._written: deque[Finished] = deque()
+        self._written: deque[list[Finished]] = deque()
         self._waiting_bytes = 0
         self._wake = anyio.Event()
         self._changed: anyio.Event | None = None
@@ -93,7 +120,7 @@ class Journal:
         self._handed = anyio.Event()
         self._begun = self._ended = 0
         """Batches."""
-        self._count = self._bytes = self._syncs = self._stalls = self._lost = 0
+        self._counts = Counts()
         self._held = 0
         """Writes that are yet to be given to a thread."""
         self._synced_at = 0.0
@@ -110,13 +137,13 @@ class Journal:
     def progress(self) -> Progress:
         return Progress(self.tasks, self.chain, self.source_ended)
 
-    def keep(self, record: Any) -> None:
-        """Takes a record of `nexau.journal.records`, or the tuple that one is encoded as."""
-        self.entries.append(record)
+    def keep(self, *records: Any) -> None:
+        """Takes records of `nexau.journal.records`, or the tuples that they are encoded as."""
+        self.entries += records
         if self._flush == 0:
             self._wake.set()
 
-    def unwritten(self, place: int, attempt: "Attempt") -> None:
+    def unwritten(self, place: int, attempt: Attempt) -> None:
         """`attempt` has events that are to be written; told again after each `take`."""
         self._unwritten[place] = attempt
         if self._flush == 0:
@@ -165,16 +192,11 @@ class Journal:
             self._wake.set()
 
     def statistics(self) -> dict[str, Any]:
-        return {
-            "records": self._count,
-            "bytes": self._bytes,
+        return structs.asdict(self._counts) | {
             "batches": self._ended,
-            "syncs": self._syncs,
             "waiting": len(self.entries) + len(self._unwritten),
             "waiting_bytes": self._waiting_bytes,
-            "stalls": self._stalls,
             "stalled": str(self.stalled) if self.stalled is not None else None,
-            "not_encoded": self._lost,
         }
 
     # What the run calls.
@@ -205,7 +227,7 @@ class Journal:
         batch = self._make()
         batch.write()
         self._sync_files()
-        self._count += batch.entries
+        self._counts.records += batch.entries
         self._ended += 1
 
     def close(self) -> None:
@@ -250,13 +272,11 @@ class Journal:
             await self._synced()
         else:
             await self._sync_if_due()
-        self._count += batch.entries
+        self._counts.records += batch.entries
         self._ended += 1
         self._idle = True
-        for item in batch.done:
-            if item.final:
-                self._journal.ended(item.place)
-        self._written.extend(batch.done)
+        self._journal.ended([item.place for item in batch.done if item.final])
+        self._written.extend(in_groups(batch.done))
         self._handed.set()
         self._notify()
         return None
@@ -270,11 +290,11 @@ class Journal:
         self._unwritten.clear()
         done, self._sealed = self._sealed, []
         lines, count = lines_of(entries)
-        self._lost += len(entries) - count
+        self._counts.not_encoded += len(entries) - count
         return make_batch(lines, count, done, self._journal, self._trajectories)
 
     async def _write(self, batch: Batch) -> None:
-        self._bytes += sum(len(data) for _, data in batch.pieces)
+        self._counts.bytes += sum(len(data) for _, data in batch.pieces)
         if self._held:
             self._held -= 1
             await self._in_thread(batch.write)
@@ -294,7 +314,7 @@ class Journal:
                 self._notify()
                 raise NotWritten(error.errno, error.strerror) from error
             if self.stalled is None:
-                self._stalls += 1
+                self._counts.stalls += 1
                 log.error(
                     "the disk is full: no new rollouts until there is room", reason=str(error)
                 )
@@ -334,7 +354,7 @@ class Journal:
             return
         self._synced_at = anyio.current_time()
         if self._journal.file.dirty or self._trajectories.data.dirty:
-            self._syncs += 1
+            self._counts.syncs += 1
             await self._in_thread(self._sync_files)
 
     def _sync_files(self) -> None:
@@ -352,22 +372,14 @@ class Journal:
     async def _hand_on(self, deliver: Deliver) -> None:
         while True:
             while self._written:
-                group, size = self._group()
+                group = self._written.popleft()
                 await deliver(group)
-                self._waiting_bytes -= size
+                self._waiting_bytes -= sum([len(item.line) for item in group])
                 self._notify()
             if self._over:
                 return
             self._handed = anyio.Event()
             await self._handed.wait()
-
-    def _group(self) -> tuple[list[Finished], int]:
-        """What was written first, and the bytes of it."""
-        written, group, size = self._written, list[Finished](), 0
-        while written and size < TOGETHER:
-            group.append(written.popleft())
-            size += len(group[-1].line)
-        return group, size
 
     async def _written_up_to_here(self) -> None:
         """Until the batch is written that has, or will have, all that was kept so far."""

@@ -1,11 +1,11 @@
 """Reading what a run directory holds, believing nothing that its checksum does not bear out."""
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from zlib_ng.zlib_ng import crc32
 
 from nexau.journal.records import Record, Sealed, Sum, checksum
 
@@ -72,7 +72,7 @@ def _is_sum(line: bytes, lines: bytes) -> bool:
         end = _sum.decode(line)
     except _BAD:
         return False
-    return end.crc == zlib.crc32(lines) and end.lines == lines.count(b"\n")
+    return end.crc == crc32(lines) and end.lines == lines.count(b"\n")
 
 
 def _give(lines: bytes, take: Callable[[Record], None]) -> None:

@@ -1,6 +1,6 @@
 """Recorders whose events go into a journal, and those that begin with what is there already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nexau.journal.keeper import Journal
@@ -36,24 +36,37 @@ class JournalRecorder(Recorder):
         wants_steps: bool = False,
         clock: Callable[[], float] = now,
     ) -> None:
-        super().__init__(rollout, wants_events=wants_events, wants_steps=wants_steps, clock=clock)
+        super().__init__(rollout, wants_events, wants_steps, clock)
         self._journal = journal
         self._place = place
         self._attempt = attempt
         self._index = 0
         """Events that were taken."""
-        self._unwritten: list[Event] = []
+        self._unwritten: list[Any] = []
+        """Events; in place of a `Called` or `Returned` its `at`, `seq`, `agent`, and call or
+        result, of which it is made when it is written: where rollouts are short, few ever are.
+        """
 
     def take(self) -> list[Any]:
-        """As `nexau.journal.keeper.Attempt`: each `Kept` as the tuple that it is encoded as, a
+        """As `nexau.journal.records.Attempt`: each `Kept` as the tuple that it is encoded as, a
         third of what making a Struct costs.
         """
-        events, self._unwritten = self._unwritten, []
-        first, self._index = self._index, self._index + len(events)
-        place, attempt = self._place, self._attempt
-        return [
-            ("event", place, attempt, index, event) for index, event in enumerate(events, first)
-        ]
+        unwritten, self._unwritten = self._unwritten, []
+        index, place, attempt = self._index, self._place, self._attempt
+        records: list[Any] = []
+        items = iter(unwritten)
+        for item in items:
+            event = self._spelt(item, items) if type(item) is float else item
+            records.append(("event", place, attempt, index, event))
+            index += 1
+        self._index = index
+        return records
+
+    def _spelt(self, at: float, rest: Iterator[Any]) -> Called | Returned:
+        seq, agent, what = next(rest), next(rest), next(rest)
+        if type(what) is CallResult:
+            return Returned(self.rollout, seq, at, agent, what)
+        return Called(self.rollout, seq, at, agent, what)
 
     # What `Recorder` does, and the event noted, without a call for each of the two.
 
@@ -64,7 +77,7 @@ class JournalRecorder(Recorder):
         if not unwritten:
             self._journal.unwritten(self._place, self)
         at = self.clock()
-        unwritten.append(Called(self.rollout, seq, at, agent, call))
+        unwritten += (at, seq, agent, call)
         self._seq = seq + 1
         self._fold.called(agent, at)
         return at
@@ -76,7 +89,7 @@ class JournalRecorder(Recorder):
         unwritten, seq = self._unwritten, self._seq
         if not unwritten:
             self._journal.unwritten(self._place, self)
-        unwritten.append(Returned(self.rollout, seq, at, agent, result))
+        unwritten += (at, seq, agent, result)
         self._seq = seq + 1
         step = self._fold.returned(agent, result, at)
         if step is not None and self.wants_steps:

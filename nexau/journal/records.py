@@ -4,11 +4,11 @@ A journal is JSON lines of arrays whose first item says what they are. They come
 the last line of a batch holds the checksum of those before it.
 """
 
-import zlib
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
+from zlib_ng.zlib_ng import crc32
 
 from nexau.trajectory import Event
 
@@ -26,6 +26,14 @@ class Kept(Struct, array_like=True, tag="event", frozen=True, gc=False):
     """Among the attempt's events that are kept, from 0: `seq` also counts what only listeners get.
     """
     event: Event
+
+
+class Attempt(Protocol):
+    """What has events for the journal."""
+
+    def take(self) -> list[Any]:
+        """Its events that were not taken before, as records."""
+        ...
 
 
 class Admitted(Struct, array_like=True, tag="task", frozen=True, gc=False):
@@ -94,7 +102,7 @@ def checksum(
 ) -> int:
     """Of a trajectory's line together with what its index says of it."""
     said = f"{place} {attempt} {'1' if final else '0'} {status} {kind} {limit}"
-    return zlib.crc32(said.encode(), zlib.crc32(line))
+    return crc32(said.encode(), crc32(line))
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,7 +149,7 @@ encoder = msgspec.json.Encoder()
 
 
 def seal_batch(lines: bytes, count: int) -> bytes:
-    return lines + encoder.encode(Sum(zlib.crc32(lines), count)) + b"\n"
+    return lines + encoder.encode(Sum(crc32(lines), count)) + b"\n"
 
 
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)

@@ -4,6 +4,7 @@ Synchronous: `nexau.journal.keeper` decides when, and what may wait for what.
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from nexau.trajectory import Trajectory
 
 JOURNAL = "journal"
 TRAJECTORIES = "trajectories"
+TOGETHER = 1 << 16
+"""Bytes of trajectories that are handed on in one piece, where they are alike."""
 SEGMENT = 64 << 20
 """Bytes from which a file is continued in the next one."""
 
@@ -47,6 +50,14 @@ def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
     return folder / f"{number:06d}.{suffix}"
 
 
+def in_groups(done: list[Finished]) -> Iterator[list[Finished]]:
+    """Of `TOGETHER` bytes each, or so, in order."""
+    size = sum([len(item.line) for item in done])
+    count = max(1, TOGETHER * len(done) // max(1, size))
+    for start in range(0, len(done), count):
+        yield done[start : start + count]
+
+
 class JournalFiles:
     """The journal's segments: the one being written, and the older ones still needed."""
 
@@ -69,11 +80,15 @@ class JournalFiles:
     def bytes(self) -> int:
         return self._file.size
 
-    def began(self, place: int) -> None:
-        self._live.setdefault(place, self._number)
+    def began(self, places: Iterable[int]) -> None:
+        live, number = self._live, self._number
+        for place in places:
+            live.setdefault(place, number)
 
-    def ended(self, place: int) -> None:
-        self._live.pop(place, None)
+    def ended(self, places: Iterable[int]) -> None:
+        live = self._live
+        for place in places:
+            live.pop(place, None)
 
     def due(self) -> bool:
         return self._file.size >= self._size

@@ -39,6 +39,12 @@ class TaskStream:
         self._left -= 1
         return self._ready.popleft()
 
+    def ready_ones(self, most: int) -> list[Task]:
+        """The next tasks, at most `most`, of those that have been read already."""
+        count = int(min(most, len(self._ready), self._left))
+        self._left -= count
+        return [self._ready.popleft() for _ in range(count)]
+
     async def __anext__(self) -> Task:
         """Raises `DefinitionError` at the first line that is no task, after all before it."""
         if not self._left:
