@@ -55,7 +55,11 @@ class _Agent:
 
 
 class Fold:
-    """The steps of one rollout, in order of completion."""
+    """The steps of one rollout, in order of completion.
+
+    What comes of an agent after its end is no part of any: where a run is cut off, an answer may
+    come in between the end of a rollout being put on record and its agents being gone.
+    """
 
     __slots__ = ("_agents", "rollout", "steps")
 
@@ -92,7 +96,10 @@ class Fold:
         return self._finished(event)  # type: ignore[arg-type]
 
     def _turn(self, event: ModelTurn) -> Step | None:
-        agent = self._agents[event.agent]
+        try:
+            agent = self._agents[event.agent]
+        except KeyError:
+            return None
         agent.turn = event
         if event.calls:
             agent.called_at = None
@@ -101,13 +108,16 @@ class Fold:
 
     def called(self, path: str, at: float) -> None:
         """As `add` of a `Called`, which need not be made where nobody listens."""
-        agent = self._agents[path]
-        if agent.called_at is None:
+        agent = self._agents.get(path)
+        if agent is not None and agent.called_at is None:
             agent.called_at = at
 
     def returned(self, path: str, result: CallResult, at: float) -> Step | None:
         """As `add` of a `Returned`."""
-        agent = self._agents[path]
+        try:
+            agent = self._agents[path]
+        except KeyError:
+            return None
         turn = agent.turn
         if turn is None:
             return None
@@ -118,8 +128,8 @@ class Fold:
         return self._complete(path, agent, at)
 
     def _heard(self, event: UserSaid) -> None:
-        if event.text:
-            agent = self._agents[event.agent]
+        agent = self._agents.get(event.agent)
+        if agent is not None and event.text:
             agent.prompt = (*agent.prompt, UserMessage(event.text))
             agent.mark = event.at
 

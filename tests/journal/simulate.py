@@ -166,7 +166,10 @@ def main() -> int:
         if given.seconds and time.monotonic() - began > given.seconds:
             break
         simulation = Simulation(seed)
-        run(simulation.play, backend="trio", seed=seed, clock=MockClock(autojump_threshold=0))
+        try:
+            run(simulation.play, backend="trio", seed=seed, clock=MockClock(autojump_threshold=0))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is to be told
+            simulation.problems.append(f"raised {error!r}")
         kinds.update(simulation.kinds)
         answered = simulation.played.world.answered
         kept = simulation.played.trajectories()

@@ -12,6 +12,7 @@ from nexau.trajectory import (
     Returned,
     Started,
     Step,
+    UserSaid,
 )
 from nexau.transports.protocol import Text, Timing
 
@@ -110,3 +111,21 @@ def test_timing_of_an_agent_is_the_sum_over_its_steps() -> None:
             steps.append(step)
     assert folder.timing("root") == steps[0].timing + steps[1].timing
     assert folder.timing("root/nobody#1") == Timing()
+
+
+def test_what_comes_of_an_agent_after_its_end_is_no_part_of_any_step() -> None:
+    before: list[Event] = [
+        Started("r", 0, 0.0, "root", "desk", PROMPT),
+        ModelTurn("r", 1, 1.0, "root", 0, "", (A, B)),
+        Called("r", 2, 1.0, "root", A),
+        Finished("r", 3, 2.0, "root", "cancelled"),
+    ]
+    after: list[Event] = [
+        Returned("r", 4, 3.0, "root", result(A)),
+        Called("r", 5, 3.0, "root", B),
+        ModelTurn("r", 6, 4.0, "root", 1, "late"),
+        UserSaid("r", 7, 5.0, "root", "more"),
+        Finished("r", 8, 5.0, "root", "cancelled"),
+    ]
+    assert fold(before + after) == fold(before)
+    assert len(fold(before)) == 1

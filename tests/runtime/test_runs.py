@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import nexau
@@ -159,6 +160,41 @@ async def test_cancelling_the_host_seals_every_rollout() -> None:
                 scope.cancel()
                 await anyio.sleep_forever()
     assert [t.status for t in sink.items if isinstance(t, Trajectory)] == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("ticks", range(6))
+@pytest.mark.parametrize("parallel", [1, 2])
+async def test_what_comes_while_a_run_is_cut_off_harms_nothing(parallel: int, ticks: int) -> None:
+    release, begun = anyio.Event(), 0
+
+    async def wait(number: int) -> str:
+        """Waits.
+
+        Args:
+            number: Of the call.
+        """
+        nonlocal begun
+        begun += 1
+        await release.wait()
+        return "late"
+
+    async def play(request: ModelRequest) -> Turn:
+        if len(request.messages) == 1 and parallel == 1:
+            await release.wait()
+        return calls(*[("wait", {"number": i}) for i in range(parallel)])
+
+    tester = Agent("tester", FunctionPolicy(play), tools=(python_tool(wait),))
+    async with nexau.open_runtime() as runtime:
+        async with runtime.rollouts(tester, list("abcd"), concurrency=4) as run:
+            await until_running(run, 4)
+            while parallel == 2 and begun < 8:
+                await anyio.sleep(0)
+            run.cancel()
+            for _ in range(ticks):
+                await anyio.lowlevel.checkpoint()
+            release.set()
+            ended = [trajectory async for trajectory in run]
+    assert [each.status for each in ended] == ["cancelled"] * 4
 
 
 async def test_drain_lets_running_rollouts_finish() -> None:
