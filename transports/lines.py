@@ -27,6 +27,16 @@ CHUNK = 1 << 16
 """Bytes of one system call, and of what is written between two checkpoints."""
 
 
+class LinesNotWritten(OSError):
+    """Lines that were accepted cannot be written: the disk is full, or fails. `filename` is what
+    `open_lines` was told.
+    """
+
+    whole = 0
+    """Lines that are there, from first to last byte. Of a regular file the piece of a line behind
+    them was taken back, unless somebody else has written since."""
+
+
 class LineStatistics(Struct, frozen=True, gc=False):
     lines: int
     """Accepted."""
@@ -41,10 +51,12 @@ class LineStatistics(Struct, frozen=True, gc=False):
 
 
 class _Waiter:
-    __slots__ = ("accepted", "event", "line")
+    __slots__ = ("accepted", "event", "line", "lines")
 
-    def __init__(self, line: bytes) -> None:
+    def __init__(self, line: bytes, lines: int) -> None:
         self.line = line
+        self.lines = lines
+        """How many `line` is."""
         self.event = anyio.Event()
         self.accepted = False
 
@@ -52,13 +64,21 @@ class _Waiter:
 class LineWriter:
     """Made by `open_lines`. Lines come out in the order in which `write` was called."""
 
-    def __init__(self, output: Output, *, limit: int, linger: float) -> None:
+    def __init__(
+        self, fd: int, output: Output, *, limit: int, linger: float, name: str | None
+    ) -> None:
         self._lines: list[bytes] = []
         self._waiters: deque[_Waiter] = deque()
         self._limit = limit
         self._linger = linger
         self._count = self._batches = self._accepted = self._written = 0
+        self._fd = fd
         self._output = output
+        self._name = name
+        self._batch = memoryview(b"")
+        """What is being written..."""
+        self._done = self._whole = self._taken = 0
+        """... of which so many bytes are there; lines before it, and with it."""
         self._wake = anyio.Event()
         self._ended = anyio.Event()
         self._closing = False
@@ -70,7 +90,7 @@ class LineWriter:
         """Accept one line (without its newline), waiting for room.
 
         A checkpoint only when it waits; cancelled then, the line may have been accepted or not.
-        Raises BrokenPipeError when the reader has gone, another OSError when writing failed
+        Raises BrokenPipeError when the reader has gone, `LinesNotWritten` when writing failed
         (ENOSPC, EIO), anyio.ClosedResourceError after closing.
         """
         try:
@@ -82,7 +102,7 @@ class LineWriter:
         """As `write` of them joined by newlines, without joining them twice."""
         self._check()
         if self._waiters or self._accepted - self._written >= self._limit:
-            await self._wait_for_room(b"\n".join(lines))
+            await self._wait_for_room(b"\n".join(lines), len(lines))
         elif lines:
             self._accept(lines[0])
             self._lines += lines[1:]
@@ -145,7 +165,11 @@ class LineWriter:
     def _raise(self, error: OSError) -> None:
         # Made anew each time: one exception object would gather the tracebacks of all writers.
         self._surfaced = True
-        raise OSError(error.errno, error.strerror)
+        if isinstance(error, BrokenPipeError):
+            raise BrokenPipeError(error.errno, error.strerror)
+        told = LinesNotWritten(error.errno, error.strerror, self._name)
+        told.whole = self._whole
+        raise told
 
     def _accept(self, line: bytes) -> None:
         self._lines.append(line)
@@ -154,8 +178,8 @@ class LineWriter:
         if len(self._lines) == 1:
             self._wake.set()
 
-    async def _wait_for_room(self, line: bytes) -> None:
-        waiter = _Waiter(line)
+    async def _wait_for_room(self, line: bytes, lines: int = 1) -> None:
+        waiter = _Waiter(line, lines)
         self._waiters.append(waiter)
         try:
             await waiter.event.wait()
@@ -169,6 +193,7 @@ class LineWriter:
         while self._waiters and self._accepted - self._written < self._limit:
             waiter = self._waiters.popleft()
             self._accept(waiter.line)
+            self._count += waiter.lines - 1
             waiter.accepted = True
             waiter.event.set()
 
@@ -180,6 +205,7 @@ class LineWriter:
                     await self._write_batch()
         except OSError as error:
             self._error = error
+            self._take_back()
         finally:
             self._ended.set()
             for waiter in self._waiters:
@@ -197,10 +223,23 @@ class LineWriter:
             await self._wake.wait()
         return bool(self._lines)
 
+    def _take_back(self) -> None:
+        """A piece of a line is worth less than none."""
+        done = bytes(self._batch[: self._done])
+        self._whole += done.count(b"\n")
+        piece = len(done) - done.rfind(b"\n") - 1
+        with suppress(OSError):  # a pipe, or a file that is not ours to cut
+            end = os.lseek(self._fd, 0, os.SEEK_CUR)
+            if piece and end == os.fstat(self._fd).st_size:
+                os.ftruncate(self._fd, end - piece)
+                os.lseek(self._fd, end - piece, os.SEEK_SET)
+
     async def _write_batch(self) -> None:
         batch, self._lines = self._lines, []
+        self._whole, self._done = self._taken, 0
+        self._taken = self._count
         batch.append(b"")
-        data = memoryview(b"\n".join(batch))
+        data = self._batch = memoryview(b"\n".join(batch))
         self._batches += 1
         for start in range(0, len(data), CHUNK):
             chunk = data[start : start + CHUNK]
@@ -208,22 +247,29 @@ class LineWriter:
                 written = await self._output.write(chunk)
                 chunk = chunk[written:]
                 self._written += written
+                self._done += written
                 self._admit()
+        self._batch = memoryview(b"")
         if len(data) < CHUNK and not self._closing:
             await anyio.sleep(self._linger)
 
 
 @asynccontextmanager
 async def open_lines(
-    fd: int, *, limit: int = LIMIT, linger: float = LINGER, grace: float = GRACE
+    fd: int,
+    *,
+    limit: int = LIMIT,
+    linger: float = LINGER,
+    grace: float = GRACE,
+    name: str | None = None,
 ) -> AsyncIterator[LineWriter]:
     """Write lines to `fd`, which stays open and keeps its mode. `LineWriter.aclose` tells the end.
 
     `limit` is in bytes: memory holds at most that and one line more. `linger` and `grace` are
-    seconds. Raises OSError for a descriptor that is not open.
+    seconds. Errors tell `name`. Raises OSError for a descriptor that is not open.
     """
     output = open_output(fd)
-    writer = LineWriter(output, limit=limit, linger=linger)
+    writer = LineWriter(fd, output, limit=limit, linger=linger, name=name)
     with closing(output):
         async with background() as tasks:
             tasks.start_soon(writer.run)

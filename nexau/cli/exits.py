@@ -2,8 +2,9 @@
 
 import os
 import sys
-from contextlib import suppress
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, NoReturn
 
 import typer
 
@@ -37,11 +38,27 @@ def emit(line: str) -> None:
     line = SECRETS.text(line)
     if sys.stdout.isatty():
         line = visible_json(line)
-    try:
+    with to_stdout():
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would flush at exit what is still buffered, and complain.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(OK) from None
+
+
+@contextmanager
+def to_stdout() -> Iterator[BinaryIO]:
+    """stdout, for bytes. Ends the command when nobody reads (0), or it cannot be written (1)."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        if error.filename is not None:  # of another file
+            raise
+        leave_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(OK) from None
+        stop(f"cannot write to stdout: {error.strerror}", FAILED)
+
+
+def leave_stdout() -> None:
+    """Python would flush at exit what is still buffered, and complain."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

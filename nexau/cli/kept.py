@@ -11,6 +11,7 @@ import typer
 
 import nexau
 from nexau.cli.exits import say, stop
+from nexau.cli.program import cut_short, fault_of
 from nexau.journal.directory import (
     LOGS,
     RunDirectory,
@@ -20,10 +21,11 @@ from nexau.journal.directory import (
     resume_run,
 )
 from nexau.journal.durability import Durability
-from nexau.journal.files import FULL, NotWritten
+from nexau.journal.files import NotWritten
 from nexau.journal.overview import state_of
 from nexau.journal.records import Manifest
 from nexau.logs import copied_to
+from nexau.transports.lines import LinesNotWritten
 
 Out = Annotated[
     Path | None,
@@ -158,16 +160,29 @@ def _tell(directory: RunDirectory) -> None:
     )
 
 
-def tell_what_is_kept(keeping: Keeping, error: NotWritten) -> None:
-    """Of a run whose directory could not be written to the end."""
+def tell_what_is_kept(keeping: Keeping, error: NotWritten | LinesNotWritten) -> None:
+    """Of a run whose directory, stdout or sink could not be written to the end."""
     root = keeping.resume or keeping.out
+    if isinstance(error, LinesNotWritten):
+        say(f"error: {cut_short(error)}\n  {_else_kept(root)}")
+        return
     assert root is not None
-    why = "the disk is full" if error.errno in FULL else "the disk fails"
     found = state_of(root)
     say(
-        f"error: {root} could not be written to the end: {why} ({error.strerror})\n"
+        f"error: {root} could not be written to the end: {fault_of(error)}\n"
         f"  kept: {found.counts.ended:,} rollouts that have ended, and "
         f"{found.turns_on_record:,} model turns of the {found.unfinished:,} that have not\n"
         "  not kept: what came after the last write; it is done again\n"
         f"  once there is room, go on with: nexau rollout --resume {shlex.quote(str(root))}"
+    )
+
+
+def _else_kept(root: Path | None) -> str:
+    """Where all of a run is, though a sink has not got it."""
+    if root is None:
+        return "a run with --out DIR could be gone on with"
+    place = shlex.quote(str(root))
+    return (
+        f"all is kept in {root}: nexau runs cat {place} has the rollouts that have ended, "
+        f"nexau rollout --resume {place} goes on"
     )

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import typer
 
-from nexau.cli.exits import INTERRUPTED
+from nexau.cli.exits import FAILED, INTERRUPTED, leave_stdout, say
 from nexau.cli.lazy import LazyGroup
+from nexau.journal.files import FULL
 
 
 class Nexau(LazyGroup):
@@ -72,6 +73,13 @@ def main() -> None:
     except KeyboardInterrupt:
         # Before the event loop has taken over the signal, or after it.
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        # Of what libraries print: help, tables.
+        leave_stdout()
+        say(f"error: {error.filename or 'stdout'} cannot be written: {error.strerror}")
+        sys.exit(FAILED)
     finally:
         # One Ctrl-C too many must not change the exit code of what is over.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

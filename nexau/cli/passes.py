@@ -21,7 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from nexau.cli.exits import stop
+from nexau.cli.exits import stop, to_stdout
 from nexau.cli.screen import console
 from nexau.synth.data.stream import Advance, size_of
 
@@ -81,8 +81,8 @@ def bar(files: list[Path], what: str, *, shown: bool = True) -> Iterator[Advance
 def output(file: Path | None) -> Iterator[BinaryIO]:
     """stdout, or a file that is there only once it is whole."""
     if file is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with to_stdout() as lines:
+            yield lines
         return
     partial = file.with_name(f"{file.name}.partial")
     try:

@@ -1,5 +1,6 @@
 """How a command runs: logs, event loop, garbage collector, and errors that become exit codes."""
 
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -9,7 +10,9 @@ import nexau
 from nexau import logs
 from nexau.actors._backend import run
 from nexau.cli.exits import FAILED, INTERRUPTED, OK, WRONG, say
+from nexau.journal.files import FULL
 from nexau.secrets.redaction import SECRETS
+from nexau.transports.lines import LinesNotWritten
 from nexau.tuning import raise_open_files, tune_gc
 
 
@@ -39,7 +42,7 @@ def start(
         OSError,
         KeyboardInterrupt,
     ) as group:
-        code = _told(_first(group))
+        code = _told(first_of(group))
     raise typer.Exit(code)
 
 
@@ -48,6 +51,9 @@ def _told(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return OK
+    if isinstance(error, LinesNotWritten):
+        say(f"error: {cut_short(error)}")
+        return FAILED
     if not isinstance(error, nexau.DefinitionError):
         say(f"error: {error}")
         return FAILED
@@ -57,7 +63,21 @@ def _told(error: BaseException) -> int:
     return WRONG
 
 
-def _first(error: BaseException) -> BaseException:
+def cut_short(error: LinesNotWritten) -> str:
+    """What could not be written, why, and what of it is there."""
+    lines = "1 whole line is" if error.whole == 1 else f"{error.whole:,} whole lines are"
+    return f"{error.filename} could not be written to the end: {fault_of(error)}; {lines} there"
+
+
+def fault_of(error: OSError) -> str:
+    """A disk's fault, in words."""
+    if error.errno in FULL:
+        return f"the disk is full ({error.strerror})"
+    return f"the disk fails ({error.strerror})" if error.errno == errno.EIO else str(error.strerror)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Of a group, the first that is none."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -39,7 +39,7 @@ from nexau.cli.options import (
     RedactName,
     Seed,
 )
-from nexau.cli.program import start
+from nexau.cli.program import first_of, start
 from nexau.cli.progress import progress_of
 from nexau.cli.report import show_summary
 from nexau.cli.sinks import Sinks, SinkSpec, StdoutPolicy, open_sinks, parse_sinks
@@ -47,7 +47,7 @@ from nexau.journal.files import NotWritten
 from nexau.output.sinks import Outlet, Policy
 from nexau.secrets.redaction import SECRETS
 from nexau.tasks.stream import TaskStream, read_tasks
-from nexau.transports.lines import LineWriter, open_lines
+from nexau.transports.lines import LinesNotWritten, LineWriter, open_lines
 from nexau.transports.scoping import background
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Outcome:
     def __init__(self) -> None:
         self.failed = 0
         """Rollouts whose last attempt failed."""
-        self.unwritten: NotWritten | None = None
-        """Why the directory does not have all that had come."""
+        self.unwritten: NotWritten | LinesNotWritten | None = None
+        """Why the directory, or a sink, does not have all that had come."""
         self.unread = False
         """Whether stdout's reader went away."""
         self.summary: Summary | None = None
@@ -221,11 +221,16 @@ async def _rollout(request: Request) -> int:
             ) as directory:
                 follow = _follow if request.workers == 1 else _follow_workers
                 await follow(request, agent, directory, interrupts, outcome)
+        except* LinesNotWritten as group:
+            # Of a sink that came too late with it for `_see_through`: when it was closed.
+            late = first_of(group)
+            assert isinstance(late, LinesNotWritten)
+            outcome.unwritten = late
         finally:
             # After the last line, so that the two do not mix on a terminal.
+            _report(request, outcome)
             if outcome.unwritten is not None:
                 tell_what_is_kept(request.keeping, outcome.unwritten)
-            _report(request, outcome)
     if interrupts.count:
         return INTERRUPTED
     if outcome.unwritten is not None:
@@ -254,7 +259,7 @@ async def _follow(
 ) -> None:
     graders = request.grading.graders(agent)
     async with (
-        open_lines(STDOUT) as writer,
+        open_lines(STDOUT, name="stdout") as writer,
         _sinks(request, writer, directory) as sinks,
         nexau.open_runtime(seed=request.seed) as runtime,
         runtime.rollouts(
@@ -286,7 +291,7 @@ async def _follow_workers(
     outcome: Outcome,
 ) -> None:
     async with (
-        open_lines(STDOUT) as writer,
+        open_lines(STDOUT, name="stdout") as writer,
         _sinks(request, writer, directory) as sinks,
         nexau.open_workers(
             agent,
@@ -324,14 +329,20 @@ async def _sinks(
 
 
 async def _see_through(run: "AnyRun", writer: LineWriter, outcome: Outcome) -> None:
+    refused = False
     try:
         await run.wait()
-    except NotWritten as error:
+    except (NotWritten, LinesNotWritten) as error:
         outcome.unwritten = error
+    except nexau.DefinitionError:
+        refused = True
+        raise
     finally:
         outcome.failed = run.failed
         outcome.unread = writer.broken
-        outcome.summary = run.summary()
+        summary = run.summary()
+        if summary.rollouts or not refused:
+            outcome.summary = summary
 
 
 @asynccontextmanager

@@ -77,7 +77,7 @@ async def _run(request: Request) -> int:
     code = INTERRUPTED
     async with (
         obey_signals(grace=0) as interrupts,
-        open_lines(1) as writer,
+        open_lines(1, name="stdout") as writer,
         nexau.open_runtime(seed=request.seed) as runtime,
         runtime.rollouts(
             agent,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 import nexau
-from nexau.cli.exits import FAILED, OK, emit, stop
+from nexau.cli.exits import FAILED, OK, emit, stop, to_stdout
 from nexau.cli.screen import console, counted, mebibytes, plain
 from nexau.journal.directory import read_manifest
 from nexau.journal.overview import (
@@ -129,13 +129,10 @@ def cat(
 ) -> None:
     """Print the trajectories of a run, whole and checked, as JSON lines."""
     _state(directory)
-    try:
+    with to_stdout() as lines:
         for line in trajectories_of(directory):
             if attempts or msgspec.json.decode(line).get("final", True):
-                sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        emit("")
+                lines.write(line + b"\n")
 
 
 def _state(path: Path) -> RunState:

@@ -90,7 +90,9 @@ async def open_sinks(specs: Sequence[SinkSpec], folder: Path | None) -> AsyncIte
             else:
                 descriptor = _open(spec.target)
                 stack.callback(os.close, descriptor)
-                writer = await stack.enter_async_context(open_lines(descriptor))
+                writer = await stack.enter_async_context(
+                    open_lines(descriptor, name=f"--sink {spec.target}")
+                )
                 sink = nexau.LineSink(writer, spec.emit)
             outlets.append(Outlet(sink, spec.policy, folder))
         yield outlets

@@ -164,7 +164,8 @@ async def _tasks(request: Request) -> int:
     async with obey_signals(grace=0):
         code = await _make(request)
     if code == INTERRUPTED and request.out is not None:
-        say(f"interrupted: the same command goes on with {request.out}")
+        goes_on = f"the same command goes on with {request.out}"
+        say(f"interrupted: {goes_on if request.out.exists() else 'nothing is written yet'}")
     return code
 
 

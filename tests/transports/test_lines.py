@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import pty
+import resource
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nexau.transports import output as output_module
-from nexau.transports.lines import LineWriter, open_lines
+from nexau.transports.lines import LinesNotWritten, LineWriter, open_lines
 from nexau.transports.output import write_all
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +191,25 @@ async def test_a_full_disk_is_told(full_disk: int) -> None:
     assert raised.value.errno == errno.ENOSPC
 
 
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+async def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path, mode: str) -> None:
+    path, line = tmp_path / "lines", b"x" * 99
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open(mode) as output:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_050, hard))
+        try:
+            with pytest.raises(LinesNotWritten, match="File too large: 'the file'") as raised:
+                async with open_lines(output.fileno(), name="the file") as writer:
+                    await writer.write_lines([line] * 990)
+                    await writer.write_lines([line] * 20)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert raised.value.errno == errno.EFBIG
+        assert raised.value.whole == 1000
+        output.write(b"next")
+    assert path.read_bytes() == (line + b"\n") * 1000 + b"next"
+
+
 async def test_a_closed_descriptor_is_told() -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -337,7 +357,7 @@ def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
 
 STUCK = """
 import os, anyio
-from nexau.transports.lines import LineWriter, open_lines
+from nexau.transports.lines import LinesNotWritten, LineWriter, open_lines
 
 async def main():
     with anyio.CancelScope() as scope:
