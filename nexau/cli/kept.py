@@ -145,11 +145,15 @@ def open_directory(
         yield None
         return
     try:
-        number = len(directory.manifest.resumes) + 1
-        with copied_to(directory.root / LOGS / f"{number:03d}.jsonl"):
+        with copied_to(log_file(directory)):
             yield directory
     finally:
         directory.close()
+
+
+def log_file(directory: RunDirectory) -> Path:
+    """Of this start."""
+    return directory.root / LOGS / f"{len(directory.manifest.resumes) + 1:03d}.jsonl"
 
 
 def _tell(directory: RunDirectory) -> None:

@@ -10,7 +10,7 @@ import pickle
 import sys
 import time
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from multiprocessing import spawn
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from nexau.actors._backend import run as run_loop
 from nexau.definitions.values import Agent, DefinitionError
 from nexau.journal.directory import open_part
 from nexau.journal.files import NotWritten
-from nexau.logs import configure
+from nexau.logs import configure, copied_to
 from nexau.output.sinks import LineSink
 from nexau.runs import Run
 from nexau.runtime import Runtime, open_runtime
@@ -257,7 +257,9 @@ def main() -> None:
     spawn.prepare(pickle.loads(begin.main))
     tune_gc()
     raise_open_files()
-    run_loop(_work, begin, lines, reports, backend=begin.settings.backend)
+    file = begin.settings.log_file
+    with copied_to(Path(file)) if file is not None else nullcontext():
+        run_loop(_work, begin, lines, reports, backend=begin.settings.backend)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class WorkerSettings(Struct, frozen=True):
     backend: str = "uvloop"
     redact: Literal["all", "known"] = "all"
     """What is taken out of lines and logs, as `nexau rollout --redact`."""
+    log_file: str | None = None
+    """JSON lines of what is logged are appended there too, where `log_level` is not None."""
 
 
 class Begin(Struct, frozen=True, tag="begin"):

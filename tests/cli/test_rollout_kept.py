@@ -197,6 +197,20 @@ def test_ctrl_c_on_a_full_disk_says_what_is_kept(
     assert sorted(each["id"] for each in kept(place)) == sorted(f"s{i}/0" for i in range(20))
 
 
+LOGGED = "    __import__('logging').getLogger('mine').warning('said by a worker')\n"
+
+
+@pytest.mark.slow
+def test_what_workers_log_is_in_the_directory_too(process: Start, place: Path) -> None:
+    doings = place / "cli_doings.py"
+    doings.write_text(doings.read_text().replace("    await", LOGGED + "    await"))
+    running = process("rollout", "agent.yaml", "tasks.jsonl", "--out", "run", "--workers", "2")
+    _, err = running.communicate(timeout=WAIT)
+    assert running.returncode == 0, err
+    lines = (place / "run/logs/001.jsonl").read_text().splitlines()
+    assert sum(json.loads(line)["event"] == "said by a worker" for line in lines) == 5
+
+
 @pytest.mark.slow
 def test_tasks_from_stdin_are_on_record(
     process: Start, call: Call, place: Path, slow: Path
