@@ -13,7 +13,7 @@ The lines of both go to a file; the kept ones write them into their directory to
 close it. Told is the CPU time of the process for one rollout, all threads counted: the medians, the
 least, which tells more on a machine that others use, and by how much more it is with the directory,
 over all pairs and for each of them. And rollouts a second by the wall: the medians, and what is
-lost of them. Where model and tool take no time, as in `in-process`, the two losses are one.
+lost of them; the end of a kept run waits for the disk, so short ones lose more.
 """
 
 import argparse

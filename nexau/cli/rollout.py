@@ -226,7 +226,7 @@ async def _rollout(request: Request) -> int:
             # Of a sink that came too late with it for `_see_through`: when it was closed.
             late = first_of(group)
             assert isinstance(late, LinesNotWritten)
-            outcome.unwritten = late
+            outcome.unwritten = outcome.unwritten or late
         finally:
             # After the last line, so that the two do not mix on a terminal.
             _report(request, outcome)

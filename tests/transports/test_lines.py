@@ -357,7 +357,7 @@ def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
 
 STUCK = """
 import os, anyio
-from nexau.transports.lines import LinesNotWritten, LineWriter, open_lines
+from nexau.transports.lines import LineWriter, open_lines
 
 async def main():
     with anyio.CancelScope() as scope:
