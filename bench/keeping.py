@@ -35,7 +35,7 @@ import nexau
 from bench.cases import CASES
 from bench.child import Job
 from bench.contenders.runtime import agent_of
-from bench.servers import model_server
+from bench.servers import command, http_server, model_server
 from bench.work import Work
 from nexau.actors._backend import run
 from nexau.definitions.values import Agent
@@ -75,7 +75,13 @@ async def _turn(
 async def _take_turns(given: argparse.Namespace) -> None:
     """A turn for each line of stdin; its seconds to stdout."""
     case = CASES[given.case]
-    job = Job(case, given.concurrency, 0.0, Path(os.devnull), model=given.url)
+    stdio = tuple(command(case, "-")) if case.tool == "stdio" else ()
+    job = Job(
+        *(case, given.concurrency, 0.0, Path(os.devnull)),
+        command=stdio,
+        url=given.server,
+        model=given.model,
+    )
     agent = agent_of(job, Work(case, "uvloop"))
     folder = Path(tempfile.mkdtemp(prefix="keeping-", dir=given.folder))
     file = os.open(folder / "lines.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -115,10 +121,10 @@ class Pair(NamedTuple):
 class _Part:
     """The process of one kind of run."""
 
-    def __init__(self, kind: str, arguments: Sequence[str], url: str) -> None:
-        command = (sys.executable, "-m", "bench.keeping", *arguments, "--url", url, "--part", kind)
+    def __init__(self, kind: str, arguments: Sequence[str]) -> None:
+        line = (sys.executable, "-m", "bench.keeping", *arguments, "--part", kind)
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._process = subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True)
 
     def turn(self) -> Turn:
         assert self._process.stdin is not None
@@ -135,11 +141,11 @@ class _Part:
         self._process.communicate()
 
 
-def _measure(given: argparse.Namespace, arguments: Sequence[str], url: str) -> Pair:
+def _measure(given: argparse.Namespace, arguments: Sequence[str]) -> Pair:
     taken = Pair([], [])
     with ExitStack() as stack:
         parts = {
-            kind: stack.enter_context(closing(_Part(kind, arguments, url))) for kind in Pair._fields
+            kind: stack.enter_context(closing(_Part(kind, arguments))) for kind in Pair._fields
         }
         for number in range(given.turns + WARM):
             for kind in Pair._fields[:: 1 if number % 2 else -1]:
@@ -180,22 +186,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     made.add_argument("--rollouts", type=int, default=4000, help="of one turn")
     made.add_argument("--turns", type=int, default=6, help="of each process")
     made.add_argument("--pairs", type=int, default=8, help="of processes")
-    made.add_argument("--flush", type=float, default=0.02)
+    made.add_argument("--flush", type=float, default=0.05)
     made.add_argument("--fsync", type=float, default=1.0)
     made.add_argument("--folder", type=Path, help="whose disk is written; default: a temporary one")
     made.add_argument("--part", choices=("plain", "kept"), help=argparse.SUPPRESS)
-    made.add_argument("--url", default="", help=argparse.SUPPRESS)
+    made.add_argument("--model", default="", help=argparse.SUPPRESS)
+    made.add_argument("--server", default="", help=argparse.SUPPRESS)
     arguments = list(sys.argv[1:] if argv is None else argv)
     given = made.parse_args(arguments)
     if given.part:
         tune_gc()
         run(_take_turns, given, backend="uvloop")
         return 0
+    case = CASES[given.case]
     with ExitStack() as stack:
-        url = ""
-        if CASES[given.case].model == "http":
-            url = stack.enter_context(model_server(CASES[given.case], "-")).url
-        pairs = [_measure(given, arguments, url) for _ in range(given.pairs)]
+        if case.model == "http":
+            arguments += "--model", stack.enter_context(model_server(case, "-")).url
+        if case.tool == "http":
+            arguments += "--server", stack.enter_context(http_server(case, "-")).url
+        pairs = [_measure(given, arguments) for _ in range(given.pairs)]
     asked = {name: getattr(given, name) for name in ("case", "concurrency", "flush", "fsync")}
     print(msgspec.json.encode(asked | _told(given, pairs)).decode())
     return 0

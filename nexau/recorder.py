@@ -54,6 +54,7 @@ class Recorder:
     def __init__(
         self,
         rollout: str,
+        *,
         wants_events: bool = False,
         wants_steps: bool = False,
         clock: Callable[[], float] = now,

@@ -229,7 +229,6 @@ class Slot(Actor):
         if journal is None:
             return Recorder(rollout, wants_events=events, wants_steps=steps)
         place = assignment.place
-        journal.began((place,))
         if past is None:
             return JournalRecorder(
                 rollout, journal, place, attempt, wants_events=events, wants_steps=steps

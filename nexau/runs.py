@@ -12,7 +12,7 @@ from nexau.actors import Actor, ActorRef, Context, Down
 from nexau.group import Group
 from nexau.histogram import Buckets, Histogram
 from nexau.journal.keeper import Journal
-from nexau.journal.segments import Finished
+from nexau.journal.segments import Block
 from nexau.output.outlets import OpenOutlet, open_outlet
 from nexau.output.sinks import Flush, Sink, SinkClosed, Written
 from nexau.prepare import Prepared
@@ -266,15 +266,15 @@ class Run:
         if not self._abandoned:
             await self._offer(trajectory)
 
-    async def _hand_on_written(self, done: Sequence[Finished]) -> None:
+    async def _hand_on_written(self, block: Block) -> None:
         """As `_hand_on`, for trajectories that are in the directory."""
-        message = Written([item.line for item in done], [item.trajectory for item in done])
+        message = Written(block.data, len(block.trajectories), block.trajectories)
         for outlet in self._outlets:
             if outlet.emits == "trajectories":
                 await outlet.ref.tell(message)
-        for item in done:
-            if not self._abandoned and item.trajectory is not None:
-                await self._offer(item.trajectory)
+        for trajectory in block.trajectories:
+            if not self._abandoned and trajectory is not None:
+                await self._offer(trajectory)
 
     async def deliver(self, item: Event | Step) -> None:
         """To every sink that wants it, and events to those who subscribe."""

@@ -8,7 +8,7 @@ it (`nexau.transports.output` tells how). A line costs its writer 0.7 us where l
 import errno
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 
 import anyio
@@ -51,12 +51,12 @@ class LineStatistics(Struct, frozen=True, gc=False):
 
 
 class _Waiter:
-    __slots__ = ("accepted", "event", "line", "lines")
+    __slots__ = ("accepted", "data", "event", "lines")
 
-    def __init__(self, line: bytes, lines: int) -> None:
-        self.line = line
+    def __init__(self, data: bytes, lines: int) -> None:
+        self.data = data
         self.lines = lines
-        """How many `line` is."""
+        """Of a block; 0 for a line."""
         self.event = anyio.Event()
         self.accepted = False
 
@@ -67,6 +67,8 @@ class LineWriter:
     def __init__(
         self, fd: int, output: Output, *, limit: int, linger: float, name: str | None
     ) -> None:
+        self._blocks: deque[tuple[bytes, int]] = deque()
+        """Come before `_lines`; each with how many lines it is."""
         self._lines: list[bytes] = []
         self._waiters: deque[_Waiter] = deque()
         self._limit = limit
@@ -98,16 +100,13 @@ class LineWriter:
         except anyio.WouldBlock:
             await self._wait_for_room(line)
 
-    async def write_lines(self, lines: Sequence[bytes]) -> None:
-        """As `write` of them joined by newlines, without joining them twice."""
+    async def write_block(self, data: bytes, lines: int) -> None:
+        """As `write` of so many lines, each of which ends in a newline here; they are not copied."""
         self._check()
         if self._waiters or self._accepted - self._written >= self._limit:
-            await self._wait_for_room(b"\n".join(lines), len(lines))
+            await self._wait_for_room(data, lines)
         elif lines:
-            self._accept(lines[0])
-            self._lines += lines[1:]
-            self._count += len(lines) - 1
-            self._accepted += sum(len(line) + 1 for line in lines[1:])
+            self._accept_block(data, lines)
 
     def write_nowait(self, line: bytes) -> None:
         """As `write`, raising anyio.WouldBlock when there is no room."""
@@ -178,8 +177,21 @@ class LineWriter:
         if len(self._lines) == 1:
             self._wake.set()
 
-    async def _wait_for_room(self, line: bytes, lines: int = 1) -> None:
-        waiter = _Waiter(line, lines)
+    def _accept_block(self, data: bytes, lines: int) -> None:
+        if self._lines:
+            self._blocks.append(self._take_lines())
+        self._blocks.append((data, lines))
+        self._count += lines
+        self._accepted += len(data)
+        self._wake.set()
+
+    def _take_lines(self) -> tuple[bytes, int]:
+        lines, self._lines = self._lines, []
+        lines.append(b"")
+        return b"\n".join(lines), len(lines) - 1
+
+    async def _wait_for_room(self, data: bytes, lines: int = 0) -> None:
+        waiter = _Waiter(data, lines)
         self._waiters.append(waiter)
         try:
             await waiter.event.wait()
@@ -192,8 +204,10 @@ class LineWriter:
     def _admit(self) -> None:
         while self._waiters and self._accepted - self._written < self._limit:
             waiter = self._waiters.popleft()
-            self._accept(waiter.line)
-            self._count += waiter.lines - 1
+            if waiter.lines:
+                self._accept_block(waiter.data, waiter.lines)
+            else:
+                self._accept(waiter.data)
             waiter.accepted = True
             waiter.event.set()
 
@@ -218,10 +232,10 @@ class LineWriter:
         self._scope.cancel()
 
     async def _some(self) -> bool:
-        while not self._lines and not self._closing:
+        while not (self._lines or self._blocks or self._closing):
             self._wake = anyio.Event()
             await self._wake.wait()
-        return bool(self._lines)
+        return bool(self._lines or self._blocks)
 
     def _take_back(self) -> None:
         """A piece of a line is worth less than none."""
@@ -235,11 +249,10 @@ class LineWriter:
                 os.lseek(self._fd, end - piece, os.SEEK_SET)
 
     async def _write_batch(self) -> None:
-        batch, self._lines = self._lines, []
+        batch, lines = self._blocks.popleft() if self._blocks else self._take_lines()
         self._whole, self._done = self._taken, 0
-        self._taken = self._count
-        batch.append(b"")
-        data = self._batch = memoryview(b"\n".join(batch))
+        self._taken += lines
+        data = self._batch = memoryview(batch)
         self._batches += 1
         for start in range(0, len(data), CHUNK):
             chunk = data[start : start + CHUNK]
@@ -250,7 +263,7 @@ class LineWriter:
                 self._done += written
                 self._admit()
         self._batch = memoryview(b"")
-        if len(data) < CHUNK and not self._closing:
+        if len(data) < CHUNK and not self._blocks and not self._closing:
             await anyio.sleep(self._linger)
 
 

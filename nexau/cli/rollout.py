@@ -160,7 +160,7 @@ def rollout(
     out: Out = None,
     resume: ResumeDir = None,
     accept_changes: AcceptChanges = False,
-    flush: Flush = 0.02,
+    flush: Flush = 0.05,
     fsync: Fsync = 1.0,
     sink: Sinks = None,
     policy: StdoutPolicy = "block",

@@ -25,7 +25,7 @@ from nexau.journal.files import DiskFiles, Files, Locked
 from nexau.journal.fingerprint import definition_of, differences, files_of, tools_of, versions
 from nexau.journal.keeper import Journal
 from nexau.journal.ranges import Ranges
-from nexau.journal.records import FORMAT, Manifest, Progress, Resume
+from nexau.journal.records import FORMAT, READ, Manifest, Progress, Resume
 from nexau.journal.recovery import DAMAGED, PART, Recovered, numbers, parts, recover
 from nexau.journal.segments import (
     JOURNAL,
@@ -158,10 +158,10 @@ def read_manifest(root: Path, *, files: Files | None = None) -> Manifest:
         manifest = _manifest.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DefinitionError(f"{display(path)}: not a run's manifest: {error}") from None
-    if manifest.format.partition("/")[0] != "nexau-run" or manifest.format != FORMAT:
+    if manifest.format not in READ:
         raise DefinitionError(
             f"{display(path)}: format {manifest.format!r} is not known here; this version reads "
-            f"{FORMAT!r}"
+            f"{' and '.join(map(repr, READ))}"
         )
     return manifest
 
@@ -194,6 +194,7 @@ def resume_run(
         directory.accepts = accept_changes
         entry = Resume(time.time(), versions(), tuple(changes))
         directory.amend(
+            format=FORMAT,
             resumes=(*manifest.resumes, entry),
             files=files_of(agent),
             definition=definition_of(agent),

@@ -9,7 +9,7 @@ from zlib_ng.zlib_ng import crc32
 from nexau.definitions.values import DefinitionError, Task
 from nexau.journal.directory import RunDirectory
 from nexau.journal.keeper import Journal
-from nexau.journal.records import Admitted, Cut, Kept, encoder
+from nexau.journal.records import Admitted, Cut, Events, encoder
 from nexau.journal.recovery import Recovered
 from nexau.tasks.assignments import Assignment
 from nexau.tasks.stream import TaskStream
@@ -117,8 +117,7 @@ class Intake:
             return Assignment(task, repeat, place, attempt)
         for reason in (*left.restarts, ""):
             keep(Cut(place, attempt, 0, time.time(), reason))
-        for index, event in enumerate(left.events):
-            keep(Kept(place, attempt, index, event))
+        keep(Events(place, attempt, 0, [*left.events]))
         return Assignment(task, repeat, place, attempt, tuple(left.events), tuple(left.restarts))
 
     async def _pass_over(self, source: TaskStream) -> None:

@@ -21,11 +21,11 @@ from nexau.journal.files import FULL, Files, NotWritten
 from nexau.journal.records import Attempt, Progress, encoder, lines_of
 from nexau.journal.segments import (
     Batch,
+    Block,
     Finished,
     JournalFiles,
     TrajectoryFiles,
     finished,
-    in_groups,
     make_batch,
 )
 from nexau.secrets.redaction import SECRETS
@@ -45,7 +45,7 @@ AGAIN = 1.0
 """Seconds between attempts to write to a full disk."""
 
 
-Deliver = Callable[[list[Finished]], Awaitable[None]]
+Deliver = Callable[[Block], Awaitable[None]]
 
 
 class Journal:
@@ -57,6 +57,7 @@ class Journal:
         "_changed",
         "_closing",
         "_counts",
+        "_due_at",
         "_ended",
         "_files",
         "_flush",
@@ -66,16 +67,17 @@ class Journal:
         "_idle",
         "_journal",
         "_limiter",
+        "_old",
         "_over",
         "_sealed",
         "_stopping",
         "_sync",
         "_synced_at",
         "_trajectories",
-        "_unwritten",
         "_waiting_bytes",
         "_wake",
         "_written",
+        "_young",
         "began",
         "chain",
         "entries",
@@ -96,9 +98,12 @@ class Journal:
         self.tasks, self.chain, self.source_ended = progress.tasks, progress.chain, progress.ended
         """How far the source of tasks was read, as `Progress` tells."""
         self.entries: list[Any] = []
-        self._unwritten: dict[int, Attempt] = {}
-        """By place: what has events that are not written. Those of an attempt that is sealed
-        before they are written never are: its trajectory, in the same batch, tells all of it.
+        self._young: dict[int, Attempt] = {}
+        """By place: what has events that are not written, the first of them since the last time
+        that events were taken..."""
+        self._old: dict[int, Attempt] = {}
+        """... and before it. Those of an attempt that is sealed before its turn comes are never
+        written: its trajectory tells all of it.
         """
         self.stalled: OSError | None = None
         """Why nothing can be written at the moment."""
@@ -112,7 +117,7 @@ class Journal:
         self._flush = durability.flush
         self._sync = durability.sync
         self._sealed: list[Finished] = []
-        self._written: deque[list[Finished]] = deque()
+        self._written: deque[Block] = deque()
         self._waiting_bytes = 0
         self._wake = anyio.Event()
         self._changed: anyio.Event | None = None
@@ -124,6 +129,7 @@ class Journal:
         self._held = 0
         """Writes that are yet to be given to a thread."""
         self._synced_at = 0.0
+        self._due_at = 0.0
         self._limiter = anyio.CapacityLimiter(1)
         self._closing = False
         self._stopping = False
@@ -145,7 +151,7 @@ class Journal:
 
     def unwritten(self, place: int, attempt: Attempt) -> None:
         """`attempt` has events that are to be written; told again after each `take`."""
-        self._unwritten[place] = attempt
+        self._young[place] = attempt
         if self._flush == 0:
             self._wake.set()
 
@@ -170,9 +176,10 @@ class Journal:
         if self._given_up:
             return
         line = SECRETS.line(encoder.encode(trajectory))
-        self._unwritten.pop(place, None)
+        self._young.pop(place, None)
+        self._old.pop(place, None)
         self._sealed.append(finished(place, trajectory, line, whole=whole))
-        self._waiting_bytes += len(line)
+        self._waiting_bytes += len(line) + 1
         if not self._flush or self._waiting_bytes >= LIMIT // 2:
             self._wake.set()
 
@@ -194,7 +201,7 @@ class Journal:
     def statistics(self) -> dict[str, Any]:
         return structs.asdict(self._counts) | {
             "batches": self._ended,
-            "waiting": len(self.entries) + len(self._unwritten),
+            "waiting": len(self.entries) + len(self._young) + len(self._old),
             "waiting_bytes": self._waiting_bytes,
             "stalled": str(self.stalled) if self.stalled is not None else None,
         }
@@ -224,7 +231,7 @@ class Journal:
 
     def checkpoint(self) -> None:
         """Writes what was kept, at once and down to the disk; before `run`. Raises OSError."""
-        batch = self._make()
+        batch = self._make(self._all())
         batch.write()
         self._sync_files()
         self._counts.records += batch.entries
@@ -234,7 +241,7 @@ class Journal:
         """Writes what a cancelled `run` has left, if that can be done at once; closes the files."""
         try:
             if self._idle and self.stalled is None:
-                self._make().write()
+                self._make(self._all()).write()
         except OSError as error:
             log.warning("the last records are not written", reason=str(error))
         finally:
@@ -246,13 +253,13 @@ class Journal:
     @property
     def _anything(self) -> bool:
         """Whether something is to be written."""
-        return bool(self.entries or self._unwritten or self._sealed)
+        return bool(self.entries or self._young or self._old or self._sealed)
 
     async def _pause(self) -> None:
         if self._flush == 0:
             await self._wake.wait()
         elif not self._wake.is_set():
-            with anyio.move_on_after(self._flush):
+            with anyio.CancelScope(deadline=self._due_at):
                 await self._wake.wait()
         if self._wake.is_set():
             self._wake = anyio.Event()
@@ -260,12 +267,13 @@ class Journal:
                 self._wake.set()
 
     async def _commit(self) -> None:
-        if not self._anything:
+        due = self._due()
+        if not (due or self.entries or self._sealed):
             await anyio.lowlevel.checkpoint()
             return await self._sync_if_due()
         self._idle = False
         await self._rotate_if_due()
-        batch = self._make()
+        batch = self._make(due)
         while not await self._try(partial(self._write, batch)):
             pass
         if self._sync == 0:
@@ -275,19 +283,36 @@ class Journal:
         self._counts.records += batch.entries
         self._ended += 1
         self._idle = True
-        self._journal.ended([item.place for item in batch.done if item.final])
-        self._written.extend(in_groups(batch.done))
+        self._journal.ended(batch.ended)
+        self._written += batch.blocks
         self._handed.set()
         self._notify()
         return None
 
-    def _make(self) -> Batch:
+    def _due(self) -> dict[int, Attempt]:
+        """Whose events are to be written now: half of `flush` after the last time, of those that
+        had some then. So none waits for longer than `flush`, and those of a rollout that takes less
+        than half of it are not written at all.
+        """
+        if self._flush == 0 or self._closing:
+            return self._all()
+        now = anyio.current_time()
+        if now < self._due_at:
+            return {}
+        self._due_at = now + self._flush / 2
+        due, self._old, self._young = self._old, self._young, {}
+        return due
+
+    def _all(self) -> dict[int, Attempt]:
+        due, self._old, self._young = self._old | self._young, {}, {}
+        return due
+
+    def _make(self, due: dict[int, Attempt]) -> Batch:
         self._begun += 1
         entries, self.entries = self.entries, []
         # Behind the others: a `Cut` comes before what an attempt has done since.
-        for attempt in self._unwritten.values():
-            entries += attempt.take()
-        self._unwritten.clear()
+        entries += [attempt.take() for attempt in due.values()]
+        self.began(due)
         done, self._sealed = self._sealed, []
         lines, count = lines_of(entries)
         self._counts.not_encoded += len(entries) - count
@@ -372,9 +397,9 @@ class Journal:
     async def _hand_on(self, deliver: Deliver) -> None:
         while True:
             while self._written:
-                group = self._written.popleft()
-                await deliver(group)
-                self._waiting_bytes -= sum([len(item.line) for item in group])
+                block = self._written.popleft()
+                await deliver(block)
+                self._waiting_bytes -= len(block.data)
                 self._notify()
             if self._over:
                 return

@@ -128,7 +128,7 @@ def read_trajectories(data: bytes, index: bytes) -> Trajectories:
 def _sort(sealed: Sealed, data: bytes, found: Trajectories) -> None:
     end = sealed.offset + sealed.length
     crc = checksum(
-        data[sealed.offset : end],
+        crc32(data[sealed.offset : end]),
         sealed.place,
         sealed.attempt,
         sealed.final,

@@ -1,10 +1,11 @@
 """Recorders whose events go into a journal, and those that begin with what is there already."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from nexau.journal.keeper import Journal
 from nexau.journal.past import Past
+from nexau.journal.records import Brief
 from nexau.models.base import Message, ToolCall, Turn
 from nexau.recorder import Recorder, now
 from nexau.trajectory import (
@@ -36,61 +37,44 @@ class JournalRecorder(Recorder):
         wants_steps: bool = False,
         clock: Callable[[], float] = now,
     ) -> None:
-        super().__init__(rollout, wants_events, wants_steps, clock)
+        super().__init__(rollout, wants_events=wants_events, wants_steps=wants_steps, clock=clock)
         self._journal = journal
         self._place = place
         self._attempt = attempt
         self._index = 0
         """Events that were taken."""
-        self._unwritten: list[Any] = []
-        """Events; in place of a `Called` or `Returned` its `at`, `seq`, `agent`, and call or
-        result, of which it is made when it is written: where rollouts are short, few ever are.
-        """
+        self._unwritten: list[Event | Brief] = []
 
-    def take(self) -> list[Any]:
-        """As `nexau.journal.records.Attempt`: each `Kept` as the tuple that it is encoded as, a
-        third of what making a Struct costs.
-        """
-        unwritten, self._unwritten = self._unwritten, []
-        index, place, attempt = self._index, self._place, self._attempt
-        records: list[Any] = []
-        items = iter(unwritten)
-        for item in items:
-            event = self._spelt(item, items) if type(item) is float else item
-            records.append(("event", place, attempt, index, event))
-            index += 1
-        self._index = index
-        return records
+    def take(self) -> tuple[Any, ...]:
+        """As `nexau.journal.records.Attempt`."""
+        events, self._unwritten = self._unwritten, []
+        index = self._index
+        self._index = index + len(events)
+        return ("events", self._place, self._attempt, index, events)
 
-    def _spelt(self, at: float, rest: Iterator[Any]) -> Called | Returned:
-        seq, agent, what = next(rest), next(rest), next(rest)
-        if type(what) is CallResult:
-            return Returned(self.rollout, seq, at, agent, what)
-        return Called(self.rollout, seq, at, agent, what)
-
-    # What `Recorder` does, and the event noted, without a call for each of the two.
+    # What `Recorder` does, and the event noted, without a call for each of the two; and of calls
+    # and results no event is made where nobody listens.
 
     def called(self, agent: str, call: ToolCall) -> float:
-        if self.wants_events:
-            return super().called(agent, call)
         unwritten, seq = self._unwritten, self._seq
         if not unwritten:
             self._journal.unwritten(self._place, self)
         at = self.clock()
-        unwritten += (at, seq, agent, call)
+        unwritten.append((at, seq, agent, call.id))
         self._seq = seq + 1
+        if self.wants_events:
+            self.pending.append(Called(self.rollout, seq, at, agent, call))
         self._fold.called(agent, at)
         return at
 
     def returned(self, agent: str, result: CallResult, at: float) -> None:
-        if self.wants_events:
-            super().returned(agent, result, at)
-            return
         unwritten, seq = self._unwritten, self._seq
         if not unwritten:
             self._journal.unwritten(self._place, self)
-        unwritten += (at, seq, agent, result)
+        unwritten.append((at, seq, agent, result))
         self._seq = seq + 1
+        if self.wants_events:
+            self.pending.append(Returned(self.rollout, seq, at, agent, result))
         step = self._fold.returned(agent, result, at)
         if step is not None and self.wants_steps:
             self.pending.append(step)

@@ -4,35 +4,53 @@ A journal is JSON lines of arrays whose first item says what they are. They come
 the last line of a batch holds the checksum of those before it.
 """
 
+from itertools import takewhile
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 from zlib_ng.zlib_ng import crc32
 
-from nexau.trajectory import Event
+from nexau.trajectory import CallResult, Event
 
-FORMAT = "nexau-run/1"
-"""Version of everything here. Readers of version 1 accept every minor addition."""
+FORMAT = "nexau-run/2"
+"""Version of everything here. Readers of a version accept every minor addition to it."""
+READ = ("nexau-run/1", FORMAT)
+"""Formats that can be read and gone on with."""
+
+Brief = tuple[float, int, str, str | CallResult]
+"""A `Called` or `Returned` without what its attempt's events before it say already: `at`, `seq`,
+`agent`, and the id of the call, or the result.
+"""
 
 
-class Kept(Struct, array_like=True, tag="event", frozen=True, gc=False):
-    """An event of an attempt that was under way."""
+class Events(Struct, array_like=True, tag="events", frozen=True, gc=False):
+    """What an attempt that was under way has done from one batch to the next."""
 
     place: int
     """Rollouts in the order of their tasks, from 0: task * repeats + repeat."""
     attempt: int
     index: int
-    """Among the attempt's events that are kept, from 0: `seq` also counts what only listeners get.
+    """Of the first among the attempt's events that are kept, from 0: `seq` also counts what only
+    listeners get.
     """
+    events: list[Event | Brief]
+
+
+class Kept(Struct, array_like=True, tag="event", frozen=True, gc=False):
+    """As `Events`, of one event: what format 1 has in their place."""
+
+    place: int
+    attempt: int
+    index: int
     event: Event
 
 
 class Attempt(Protocol):
     """What has events for the journal."""
 
-    def take(self) -> list[Any]:
-        """Its events that were not taken before, as records."""
+    def take(self) -> tuple[Any, ...]:
+        """Those that were not taken before, as the tuple that an `Events` is encoded as."""
         ...
 
 
@@ -76,7 +94,7 @@ class Sum(Struct, array_like=True, tag="sum", frozen=True, gc=False):
     lines: int
 
 
-Record = Kept | Admitted | Cut | Progress
+Record = Events | Kept | Admitted | Cut | Progress
 
 
 class Sealed(Struct, array_like=True, frozen=True, gc=False):
@@ -98,11 +116,11 @@ class Sealed(Struct, array_like=True, frozen=True, gc=False):
 
 
 def checksum(
-    line: bytes, place: int, attempt: int, final: bool, status: str, kind: str, limit: str
+    line: int, place: int, attempt: int, final: bool, status: str, kind: str, limit: str
 ) -> int:
-    """Of a trajectory's line together with what its index says of it."""
+    """Of a trajectory's line, whose CRC-32 is given, together with what its index says of it."""
     said = f"{place} {attempt} {'1' if final else '0'} {status} {kind} {limit}"
-    return crc32(said.encode(), crc32(line))
+    return crc32(said.encode(), line)
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -162,13 +180,21 @@ def lines_of(records: list[Any]) -> tuple[bytes, int]:
     try:
         return encoder.encode_lines(records), len(records)
     except _UNENCODABLE:
-        records = [each for each in records if _encodes(each)]
-        return encoder.encode_lines(records), len(records)
+        lines = [line for record in records if (line := _line(record))]
+        return b"".join(lines), len(lines)
 
 
-def _encodes(record: Any) -> bool:
+def _line(record: Any) -> bytes:
+    """Empty where nothing of it can be encoded; of events, those before the first that cannot."""
+    if type(record) is tuple and record[0] == "events":
+        record = (*record[:4], [*takewhile(_encodes, record[4])])
+        return encoder.encode(record) + b"\n" if record[4] else b""
+    return encoder.encode(record) + b"\n" if _encodes(record) else b""
+
+
+def _encodes(value: Any) -> bool:
     try:
-        encoder.encode(record)
+        encoder.encode(value)
     except _UNENCODABLE:
         return False
     return True

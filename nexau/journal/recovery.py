@@ -10,9 +10,20 @@ from nexau.definitions.values import Task
 from nexau.journal.files import Files
 from nexau.journal.ranges import Ranges
 from nexau.journal.reading import Damage, Findings, Trajectories, read_journal, read_trajectories
-from nexau.journal.records import Admitted, Cut, Kept, Progress, Record, Sealed, encoder
+from nexau.journal.records import (
+    Admitted,
+    Brief,
+    Cut,
+    Events,
+    Kept,
+    Progress,
+    Record,
+    Sealed,
+    encoder,
+)
 from nexau.journal.segments import JOURNAL, TRAJECTORIES, segment_path
-from nexau.trajectory import Event, Finished, Returned
+from nexau.models.base import ToolCall
+from nexau.trajectory import Called, Event, Finished, ModelTurn, Returned
 
 DAMAGED = "damaged"
 PART = "worker-"
@@ -141,8 +152,8 @@ def _read_journal(files: Files, root: Path, found: Recovered, *, repair: bool) -
     folder = root / JOURNAL
 
     def take(record: Record) -> None:
-        if isinstance(record, Kept):
-            _take_event(record, found)
+        if isinstance(record, Events | Kept):
+            _take_events(record, found)
         elif isinstance(record, Cut):
             _take_cut(record, found)
         elif isinstance(record, Admitted):
@@ -176,15 +187,37 @@ def _told_of_journal(name: str, read: Findings) -> list[str]:
     return told
 
 
-def _take_event(record: Kept, found: Recovered) -> None:
+def _take_events(record: Events | Kept, found: Recovered) -> None:
     if record.place in found.ended or record.attempt < found.attempts.get(record.place, 0):
         return
     unfinished = found.unfinished.get(record.place)
     if unfinished is None or record.attempt > unfinished.attempt:
         unfinished = found.unfinished[record.place] = Unfinished(record.attempt)
-    if record.attempt == unfinished.attempt and record.index == len(unfinished.events):
-        # Otherwise one before it is lost, and with it all that came of it.
-        unfinished.events.append(record.event)
+    before = unfinished.events
+    if record.attempt != unfinished.attempt or record.index != len(before):
+        return  # one before them is lost, and with it all that came of it
+    for event in record.events if isinstance(record, Events) else (record.event,):
+        whole = _whole(event, before) if isinstance(event, tuple) else event
+        if whole is None:
+            return
+        before.append(whole)
+
+
+def _whole(brief: Brief, before: list[Event]) -> Called | Returned | None:
+    """None where what it was brief about is not there."""
+    at, seq, agent, what = brief
+    if not isinstance(what, str):
+        return Returned(before[0].rollout, seq, at, agent, what) if before else None
+    call = _call(agent, what, before)
+    return Called(before[0].rollout, seq, at, agent, call) if call is not None else None
+
+
+def _call(agent: str, call_id: str, before: list[Event]) -> ToolCall | None:
+    """Of the agent's last turn."""
+    for event in reversed(before):
+        if isinstance(event, ModelTurn) and event.agent == agent:
+            return next((call for call in event.calls if call.id == call_id), None)
+    return None
 
 
 def _take_cut(record: Cut, found: Recovered) -> None:

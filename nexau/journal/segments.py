@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
+from zlib_ng.zlib_ng import crc32
 
 from nexau.journal.files import Appender, Files
 from nexau.journal.records import Progress, checksum, encoder, seal_batch
@@ -25,25 +26,43 @@ SEGMENT = 64 << 20
 class Finished(Struct, gc=False):
     """A trajectory on its way into its segment."""
 
-    place: int
-    final: bool
     line: bytes
-    entry: list[object]
-    """Its `Sealed`, as the list that it is encoded as; the offset comes when it is written."""
+    """As JSON, without secrets."""
+    crc: int
+    """CRC-32 of the line."""
+    place: int
+    attempt: int
+    final: bool
+    status: str
+    kind: str
+    """Of the error, where it failed."""
+    limit: str
     trajectory: Trajectory | None
     """Where somebody wants more of it than its line."""
 
 
 def finished(place: int, trajectory: Trajectory, line: bytes, *, whole: bool) -> Finished:
-    """`line`: the trajectory as JSON, without secrets."""
     error, limit = trajectory.error, trajectory.limit
-    attempt, final, status = trajectory.attempt, trajectory.final, trajectory.status
-    kind = error.kind if error is not None else ""
-    short = limit.rpartition(": ")[2] if limit is not None else ""
-    # The checksum now, while the line is in the processor's cache.
-    crc = checksum(line, place, attempt, final, status, kind, short)
-    entry: list[object] = [0, len(line), crc, place, attempt, final, status, kind, short]
-    return Finished(place, final, line, entry, trajectory if whole else None)
+    return Finished(
+        line,
+        crc32(line),  # now, while it is in the processor's cache
+        place,
+        trajectory.attempt,
+        trajectory.final,
+        trajectory.status,
+        error.kind if error is not None else "",
+        limit.rpartition(": ")[2] if limit is not None else "",
+        trajectory if whole else None,
+    )
+
+
+class Block(Struct, gc=False):
+    """Trajectories that are handed on in one piece."""
+
+    data: bytes
+    """Their lines, each with its newline."""
+    trajectories: list[Trajectory | None]
+    """Those of which somebody wants more."""
 
 
 def segment_path(folder: Path, number: int, suffix: str = "jsonl") -> Path:
@@ -133,15 +152,21 @@ class TrajectoryFiles:
         self.data = Appender(self._files, segment_path(self._folder, self._number))
         self.index = Appender(self._files, segment_path(self._folder, self._number, "index"))
 
-    def pieces(self, done: list[Finished]) -> tuple[bytes, bytes]:
+    def pieces(self, done: list[Finished]) -> tuple[list[Block], bytes]:
         """What is to be appended to the segment, and then to its index."""
+        blocks: list[Block] = []
+        entries: list[tuple[object, ...]] = []
+        """Each `Sealed` as the tuple that it is encoded as."""
         offset = self.data.size
-        for item in done:
-            item.entry[0] = offset
-            offset += len(item.line) + 1
-        lines = [item.line for item in done]
-        lines.append(b"")
-        return b"\n".join(lines), encoder.encode_lines([item.entry for item in done])
+        for group in in_groups(done):
+            for item in group:
+                said = (item.place, item.attempt, item.final, item.status, item.kind, item.limit)
+                size = len(item.line)
+                entries.append((offset, size, checksum(item.crc, *said), *said))
+                offset += size + 1
+            data = b"\n".join([*[item.line for item in group], b""])
+            blocks.append(Block(data, [item.trajectory for item in group]))
+        return blocks, encoder.encode_lines(entries)
 
     def rotate_if_due(self) -> None:
         if self.data.size < self._size:
@@ -167,8 +192,10 @@ class Batch:
 
     def __init__(self) -> None:
         self.pieces: deque[tuple[Appender, bytes]] = deque()
-        self.done: list[Finished] = []
+        self.blocks: list[Block] = []
         """To be handed on once all pieces are written."""
+        self.ended: list[int] = []
+        """Rollouts that are over with it."""
         self.entries = 0
 
     def write(self) -> None:
@@ -189,12 +216,12 @@ def make_batch(
     """The journal comes first: a trajectory that its index lacks is sealed again from it."""
     batch = Batch()
     batch.entries = count
-    batch.done = done
     if count:
         batch.pieces.append((journal.file, seal_batch(_clean(lines), count)))
     if done:
-        data, index = trajectories.pieces(done)
-        batch.pieces.append((trajectories.data, data))
+        batch.ended = [item.place for item in done if item.final]
+        batch.blocks, index = trajectories.pieces(done)
+        batch.pieces += [(trajectories.data, block.data) for block in batch.blocks]
         batch.pieces.append((trajectories.index, index))
     return batch
 

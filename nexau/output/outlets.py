@@ -30,7 +30,7 @@ class OpenOutlet:
         try:
             self.ref.tell_nowait(item)
         except MailboxFull:
-            self.dropped += len(item.lines) if isinstance(item, Written) else 1
+            self.dropped += item.count if isinstance(item, Written) else 1
 
     def statistics(self) -> dict[str, Any]:
         told = {"emits": self.emits, "policy": self.policy, "dropped": self.dropped}

@@ -36,7 +36,8 @@ class Sink(Protocol):
         ...
 
     # A sink may also have `write_line(line)`, for an item whose JSON, without secrets, is known,
-    # `write_lines(lines)` for several, and `flush()`, which returns when all is where it belongs.
+    # `write_block(data, lines)`, for several such lines that each end in a newline, and `flush()`,
+    # which returns when all is where it belongs.
 
     async def write(self, item: Item) -> None:
         """Raises `SinkClosed` or `BrokenPipeError` when its reader has gone, and `OSError` when
@@ -68,19 +69,25 @@ class LineSink:
             line = visible_json(line.decode()).encode()
         await self.writer.write(line)
 
-    async def write_lines(self, lines: Sequence[bytes]) -> None:
+    async def write_block(self, data: bytes, lines: int) -> None:
         if self._terminal:
-            lines = [visible_json(line.decode()).encode() for line in lines]
-        await self.writer.write_lines(lines)
+            data = b"".join([visible_json(line.decode()).encode() + b"\n" for line in _split(data)])
+        await self.writer.write_block(data, lines)
 
 
 class Written(Struct, frozen=True, gc=False):
     """Items whose lines are known: of a run's directory, or of a worker."""
 
-    lines: Sequence[bytes]
-    """JSON, without secrets."""
+    data: bytes
+    """JSON, without secrets; a newline ends each line."""
+    count: int
+    """Of the lines."""
     items: Sequence[Item | None]
     """For a sink that takes no lines."""
+
+
+def _split(data: bytes) -> list[bytes]:
+    return data[:-1].split(b"\n")
 
 
 class Flush:
@@ -112,8 +119,8 @@ class SinkActor(Actor):
         self._write_line: Callable[[bytes], Awaitable[None]] | None = getattr(
             sink, "write_line", None
         )
-        self._write_lines: Callable[[Sequence[bytes]], Awaitable[None]] | None = getattr(
-            sink, "write_lines", None
+        self._write_block: Callable[[bytes, int], Awaitable[None]] | None = getattr(
+            sink, "write_block", None
         )
 
     async def receive(self, message: Any) -> None:
@@ -134,10 +141,10 @@ class SinkActor(Actor):
         return self._write_line is not None
 
     async def _take(self, written: Written) -> None:
-        if self._write_lines is not None:
-            await self._write_lines(written.lines)
+        if self._write_block is not None:
+            await self._write_block(written.data, written.count)
         elif self._write_line is not None:
-            for line in written.lines:
+            for line in _split(written.data):
                 await self._write_line(line)
         else:
             for item in written.items:
@@ -171,7 +178,7 @@ class SpillActor(SinkActor):
         if self._write_line is None:
             raise TypeError(f"{type(sink).__name__} takes no lines, so nothing can be spilled")
         self._hand = self._write_line
-        self._write_line, self._write_lines = self._queue_line, None
+        self._write_line, self._write_block = self._queue_line, None
         self._queue = SpillQueue(folder)
         self._encoder = msgspec.json.Encoder()
         self._changed = anyio.Event()

@@ -84,7 +84,7 @@ async def _give(outlet: OpenOutlet, kind: Emits, lines: Sequence[bytes]) -> None
     items: Sequence[Item | None] = ()
     if not outlet.actor.takes_lines:
         items = [_decode[kind](line) for line in lines]
-    message = Written(lines, items)
+    message = Written(b"\n".join([*lines, b""]), len(lines), items)
     if kind == "trajectories":
         await outlet.ref.tell(message)
     else:

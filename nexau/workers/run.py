@@ -21,7 +21,7 @@ from nexau.definitions.values import DefinitionError
 from nexau.histogram import Histogram
 from nexau.journal.files import NotWritten
 from nexau.journal.keeper import Journal
-from nexau.journal.segments import Finished
+from nexau.journal.segments import Block
 from nexau.output.sinks import SinkClosed
 from nexau.scoring.passk import PassTally
 from nexau.servers import ToolsUnavailable
@@ -320,7 +320,7 @@ class WorkersRun:
         return None
 
 
-async def _nothing(done: list[Finished]) -> None:
+async def _nothing(block: Block) -> None:
     """Trajectories are the workers'."""
 
 

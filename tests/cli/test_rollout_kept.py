@@ -96,7 +96,7 @@ def test_a_run_is_a_directory(call: Call, place: Path) -> None:
     assert outcome.code == 0
     assert sorted(outcome.lines, key=str) == sorted(kept(place), key=str)
     manifest = json.loads((place / "run" / "run.json").read_text())
-    assert manifest["format"] == "nexau-run/1"
+    assert manifest["format"] == "nexau-run/2"
     assert manifest["repeat"] == 2
     assert {"agent.yaml", "cli_doings.py"} <= set(manifest["files"])
     assert not call("rollout", "--resume", "run").lines

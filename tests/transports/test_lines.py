@@ -200,8 +200,9 @@ async def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path, mode: str)
         try:
             with pytest.raises(LinesNotWritten, match="File too large: 'the file'") as raised:
                 async with open_lines(output.fileno(), name="the file") as writer:
-                    await writer.write_lines([line] * 990)
-                    await writer.write_lines([line] * 20)
+                    await writer.write_block((line + b"\n") * 990, 990)
+                    await writer.write(line)
+                    await writer.write_block((line + b"\n") * 19, 19)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert raised.value.errno == errno.EFBIG
