@@ -101,11 +101,13 @@ class LineWriter:
             await self._wait_for_room(line)
 
     async def write_block(self, data: bytes, lines: int) -> None:
-        """As `write` of so many lines, each of which ends in a newline here; they are not copied."""
+        """As `write` of so many lines, each of which ends in a newline here, without a copy."""
         self._check()
+        if not lines:
+            return
         if self._waiters or self._accepted - self._written >= self._limit:
             await self._wait_for_room(data, lines)
-        elif lines:
+        else:
             self._accept_block(data, lines)
 
     def write_nowait(self, line: bytes) -> None:

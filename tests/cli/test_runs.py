@@ -63,6 +63,17 @@ def test_a_torn_end_does_no_harm(call: Call, run: Path) -> None:
     assert not call("runs", "verify", "runs/one").lines[0]["problems"]
 
 
+def test_a_run_of_a_format_to_come_is_refused(call: Call, place: Path) -> None:
+    call("rollout", "agent.yaml", "tasks.jsonl", "--out", "run")
+    manifest = place / "run" / "run.json"
+    manifest.write_text(manifest.read_text().replace("nexau-run/2", "nexau-run/3"))
+    for command in (("rollout", "--resume"), ("runs", "show"), ("runs", "verify")):
+        outcome = call(*command, "run")
+        assert outcome.code == 2
+        said = "format 'nexau-run/3' is not known here; this version reads 'nexau-run/1' and"
+        assert said in " ".join(outcome.err.split())
+
+
 def test_no_such_run(call: Call, place: Path) -> None:
     for command in ("show", "verify", "cat"):
         outcome = call("runs", command, ".")

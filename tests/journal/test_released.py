@@ -71,6 +71,8 @@ def test_a_run_that_was_killed_goes_on(released: Path) -> None:
         check=False,
     )
     assert done.returncode == 1, done.stderr  # a task without a plan fails, then as now
+    manifest = json.loads((released / "killed" / "run.json").read_text())
+    assert manifest["format"] == "nexau-run/2"
     after = state_of(released / "killed")
     assert (after.state, after.counts.ended) == ("complete", 6)
     assert after.counts.by_status == {"completed": 4, "failed": 2}

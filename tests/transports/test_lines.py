@@ -331,9 +331,15 @@ async def test_a_file_that_holds_the_loop_goes_to_a_thread(
     assert len(threads) == 2
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.binary(max_size=9_000).map(lambda line: line.replace(b"\n", b" ")), max_size=40))
-def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
+LINE = st.binary(max_size=9_000).map(lambda line: line.replace(b"\n", b" "))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(LINE | st.lists(LINE, max_size=4), max_size=40), st.sampled_from([5_000, 1 << 20]))
+def test_any_lines_and_blocks_come_out_as_they_went_in(
+    sent: list[bytes | list[bytes]], limit: int
+) -> None:
+    lines = [line for each in sent for line in (each if isinstance(each, list) else [each])]
     reading, writing = os.pipe()
     received: list[bytes] = []
 
@@ -342,9 +348,13 @@ def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
             received.extend(reader.readlines())
 
     async def write() -> None:
-        async with open_lines(writing, limit=5_000, linger=0) as writer:
-            for line in sent:
-                await writer.write(line)
+        async with open_lines(writing, limit=limit, linger=0) as writer:
+            for each in sent:
+                if isinstance(each, list):
+                    await writer.write_block(b"".join(line + b"\n" for line in each), len(each))
+                else:
+                    await writer.write(each)
+            assert writer.statistics().lines == len(lines)
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -353,7 +363,7 @@ def test_any_lines_come_out_as_they_went_in(sent: list[bytes]) -> None:
     finally:
         os.close(writing)
         thread.join()
-    assert received == [line + b"\n" for line in sent]
+    assert received == [line + b"\n" for line in lines]
 
 
 STUCK = """
