@@ -45,7 +45,8 @@ Flush = Annotated[
     typer.Option(
         min=0,
         metavar="SECONDS",
-        help="With --out: records gather so long. What is younger is done again after a kill.",
+        help="With --out: records gather so long at most. What is younger is done again after a "
+        "kill.",
     ),
 ]
 Fsync = Annotated[
