@@ -197,19 +197,27 @@ def _take_events(record: Events | Kept, found: Recovered) -> None:
     if record.attempt != unfinished.attempt or record.index != len(before):
         return  # one before them is lost, and with it all that came of it
     for event in record.events if isinstance(record, Events) else (record.event,):
-        whole = _whole(event, before) if isinstance(event, tuple) else event
+        whole = _whole(event, before)
         if whole is None:
             return
         before.append(whole)
 
 
-def _whole(brief: Brief, before: list[Event]) -> Called | Returned | None:
-    """None where what it was brief about is not there."""
-    at, seq, agent, what = brief
-    if not isinstance(what, str):
-        return Returned(before[0].rollout, seq, at, agent, what) if before else None
-    call = _call(agent, what, before)
-    return Called(before[0].rollout, seq, at, agent, call) if call is not None else None
+def _whole(event: Event | Brief, before: list[Event]) -> Event | None:
+    """None for the result of a call, or a brief call, that no turn has made: nothing of what
+    follows can be gone on with.
+    """
+    if not isinstance(event, tuple):
+        known = not isinstance(event, Returned) or _call(event.agent, event.result.call_id, before)
+        return event if known else None
+    at, seq, agent, what = event
+    call = _call(agent, what if isinstance(what, str) else what.call_id, before)
+    if call is None:
+        return None
+    rollout = before[0].rollout
+    if isinstance(what, str):
+        return Called(rollout, seq, at, agent, call)
+    return Returned(rollout, seq, at, agent, what)
 
 
 def _call(agent: str, call_id: str, before: list[Event]) -> ToolCall | None:

@@ -23,10 +23,13 @@ from nexau.definitions.prompts import render
 from nexau.definitions.values import DefinitionError, Prompt
 from nexau.files.placeholders import expand_env
 from nexau.files.yamlnodes import Unreadable, parse
+from nexau.fold import fold
 from nexau.imports.framework import import_framework
 from nexau.imports.original import import_original
+from nexau.journal.ranges import Ranges
 from nexau.journal.reading import read_journal, read_trajectories as read_segment
-from nexau.journal.records import encoder
+from nexau.journal.records import Events, Kept, Progress, encoder, seal_batch
+from nexau.journal.recovery import Recovered, _take_events, before_interruption
 from nexau.latency.profiles import read_profile
 from nexau.models.check_plan import check_plan
 from nexau.models.openai_stream import EventData, StreamedAnswer
@@ -184,8 +187,15 @@ def journals(data: bytes) -> None:
     kept: list[Any] = []
     found = read_journal(data, kept.append)
     assert 0 <= found.whole <= len(data)
+    # As if a checksum vouched for it, too.
+    read_journal(seal_batch(data, data.count(b"\n")), kept.append)
+    recovered = Recovered(Ranges(), {}, {}, {}, Progress(0, 0, False), [], 1)
     for record in kept:
         encoder.encode(record)
+        if isinstance(record, Events | Kept):
+            _take_events(record, recovered)
+    for unfinished in recovered.unfinished.values():
+        fold(before_interruption(unfinished.events))
 
 
 def segments(data: bytes) -> None:
@@ -362,6 +372,14 @@ _JOURNAL = (
 )
 
 
+_EVENTS = (
+    b'["events",0,0,0,[{"type":"started","rollout":"a","seq":0,"at":1,"agent":"root",'
+    b'"definition":"d","prompt":[]},{"type":"model_turn","rollout":"a","seq":1,"at":1,'
+    b'"agent":"root","turn":0,"response":"","calls":[{"id":"c","name":"n","arguments":{}}]},'
+    b'[2.0,2,"root","c"],[3.0,3,"root",{"call_id":"c","content":[]}]]]\n'
+)
+
+
 def _seed(name: str) -> bytes:
     return (Path(__file__).parent / "seeds" / name).read_bytes()
 
@@ -382,7 +400,7 @@ READERS = tuple(
         (catalogs, (_seed("catalog.yaml"), _seed("catalog.json"))),
         (imports, (_seed("original.yaml"), _seed("framework.yaml"))),
         (datasets, (_seed("rollout.jsonl"), _TRAJECTORY)),
-        (journals, (_JOURNAL, b'["sum",0,0]\n')),
+        (journals, (_JOURNAL, _EVENTS, b'["sum",0,0]\n')),
         (segments, (b'{"a":1}\n\xff\n[0,7,1,0,0,true,"completed","",""]\n',)),
         (json_rpc, (_CALL, b'[{"jsonrpc":"2.0","id":"1","error":{"code":1}}]\n', _RESULT + b"\n")),
         (events, (b"event: message\nid: 1\nretry: 5\ndata: {}\n\n", b"data:a\r\rdata:b\r\n\r\n")),

@@ -109,8 +109,11 @@ def test_events_that_cannot_be_json_end_what_is_on_record() -> None:
 
 def test_a_call_whose_turn_is_not_there_is_not_believed() -> None:
     files = MemoryFiles()
-    for brief in ([0.0, 1, "root", "no-call"], [0.0, 1, "root", {"call_id": "x", "content": []}]):
-        line, _ = lines_of([("events", 0, 0, 0, [brief])])
+    result = {"call_id": "x", "content": []}
+    whole = {"type": "result", "rollout": "t/0", "seq": 1, "at": 0.0, "agent": "root"}
+    briefs = ([0.0, 1, "root", "no-call"], [0.0, 1, "root", result], whole | {"result": result})
+    for event in briefs:
+        line, _ = lines_of([("events", 0, 0, 0, [event])])
         assert recovered(files, [line]) == []
 
 
