@@ -28,6 +28,7 @@ from nexau.journal.segments import (
     finished,
     make_batch,
 )
+from nexau.journal.unwritten import Unwritten
 from nexau.secrets.redaction import SECRETS
 from nexau.trajectory import Trajectory
 from nexau.transports.log import get_logger
@@ -57,7 +58,6 @@ class Journal:
         "_changed",
         "_closing",
         "_counts",
-        "_due_at",
         "_ended",
         "_files",
         "_flush",
@@ -67,17 +67,16 @@ class Journal:
         "_idle",
         "_journal",
         "_limiter",
-        "_old",
         "_over",
         "_sealed",
         "_stopping",
         "_sync",
         "_synced_at",
         "_trajectories",
+        "_unwritten",
         "_waiting_bytes",
         "_wake",
         "_written",
-        "_young",
         "began",
         "chain",
         "entries",
@@ -98,13 +97,7 @@ class Journal:
         self.tasks, self.chain, self.source_ended = progress.tasks, progress.chain, progress.ended
         """How far the source of tasks was read, as `Progress` tells."""
         self.entries: list[Any] = []
-        self._young: dict[int, Attempt] = {}
-        """By place: what has events that are not written, the first of them since the last time
-        that events were taken..."""
-        self._old: dict[int, Attempt] = {}
-        """... and before it. Those of an attempt that is sealed before its turn comes are never
-        written: its trajectory tells all of it.
-        """
+        self._unwritten = Unwritten(durability.flush)
         self.stalled: OSError | None = None
         """Why nothing can be written at the moment."""
         self.ready = durability.flush > 0
@@ -129,7 +122,6 @@ class Journal:
         self._held = 0
         """Writes that are yet to be given to a thread."""
         self._synced_at = 0.0
-        self._due_at = 0.0
         self._limiter = anyio.CapacityLimiter(1)
         self._closing = False
         self._stopping = False
@@ -151,7 +143,7 @@ class Journal:
 
     def unwritten(self, place: int, attempt: Attempt) -> None:
         """`attempt` has events that are to be written; told again after each `take`."""
-        self._young[place] = attempt
+        self._unwritten.add(place, attempt)
         if self._flush == 0:
             self._wake.set()
 
@@ -176,8 +168,7 @@ class Journal:
         if self._given_up:
             return
         line = SECRETS.line(encoder.encode(trajectory))
-        self._young.pop(place, None)
-        self._old.pop(place, None)
+        self._unwritten.forget(place)
         self._sealed.append(finished(place, trajectory, line, whole=whole))
         self._waiting_bytes += len(line) + 1
         if not self._flush or self._waiting_bytes >= LIMIT // 2:
@@ -201,7 +192,7 @@ class Journal:
     def statistics(self) -> dict[str, Any]:
         return structs.asdict(self._counts) | {
             "batches": self._ended,
-            "waiting": len(self.entries) + len(self._young) + len(self._old),
+            "waiting": len(self.entries) + len(self._unwritten),
             "waiting_bytes": self._waiting_bytes,
             "stalled": str(self.stalled) if self.stalled is not None else None,
         }
@@ -231,7 +222,7 @@ class Journal:
 
     def checkpoint(self) -> None:
         """Writes what was kept, at once and down to the disk; before `run`. Raises OSError."""
-        batch = self._make(self._all())
+        batch = self._make(self._unwritten.all())
         batch.write()
         self._sync_files()
         self._counts.records += batch.entries
@@ -241,7 +232,7 @@ class Journal:
         """Writes what a cancelled `run` has left, if that can be done at once; closes the files."""
         try:
             if self._idle and self.stalled is None:
-                self._make(self._all()).write()
+                self._make(self._unwritten.all()).write()
         except OSError as error:
             log.warning("the last records are not written", reason=str(error))
         finally:
@@ -253,13 +244,13 @@ class Journal:
     @property
     def _anything(self) -> bool:
         """Whether something is to be written."""
-        return bool(self.entries or self._young or self._old or self._sealed)
+        return bool(self.entries or self._unwritten or self._sealed)
 
     async def _pause(self) -> None:
         if self._flush == 0:
             await self._wake.wait()
         elif not self._wake.is_set():
-            with anyio.CancelScope(deadline=self._due_at):
+            with anyio.CancelScope(deadline=self._unwritten.due_at):
                 await self._wake.wait()
         if self._wake.is_set():
             self._wake = anyio.Event()
@@ -267,7 +258,8 @@ class Journal:
                 self._wake.set()
 
     async def _commit(self) -> None:
-        due = self._due()
+        everything = self._flush == 0 or self._closing
+        due = self._unwritten.all() if everything else self._unwritten.due(anyio.current_time())
         if not (due or self.entries or self._sealed):
             await anyio.lowlevel.checkpoint()
             return await self._sync_if_due()
@@ -288,24 +280,6 @@ class Journal:
         self._handed.set()
         self._notify()
         return None
-
-    def _due(self) -> dict[int, Attempt]:
-        """Whose events are to be written now: half of `flush` after the last time, of those that
-        had some then. So none waits for longer than `flush`, and those of a rollout that takes less
-        than half of it are not written at all.
-        """
-        if self._flush == 0 or self._closing:
-            return self._all()
-        now = anyio.current_time()
-        if now < self._due_at:
-            return {}
-        self._due_at = now + self._flush / 2
-        due, self._old, self._young = self._old, self._young, {}
-        return due
-
-    def _all(self) -> dict[int, Attempt]:
-        due, self._old, self._young = self._old | self._young, {}, {}
-        return due
 
     def _make(self, due: dict[int, Attempt]) -> Batch:
         self._begun += 1
